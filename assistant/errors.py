@@ -1,0 +1,35 @@
+"""What can go wrong while answering, beyond ingest.errors.
+
+QuothError
+├── ServiceError
+│   └── ModelError            the model did not give a usable answer; the quoted answer steps in
+│       ├── ModelUnavailable      429, 5xx, connection, time-out, circuit open: the next model may answer
+│       ├── ModelRefused          a refusal or a content filter
+│       └── ModelOutputBroken     truncated, malformed, incomplete
+└── ConfigurationError
+    └── ModelMisconfigured    400, 401, 403, 404, quota: the operator must act
+"""
+
+from __future__ import annotations
+
+from ingest.errors import ConfigurationError, ServiceError
+
+
+class ModelError(ServiceError):
+    """The model gave no usable answer; `str()` says why in words that a reader may see."""
+
+
+class ModelUnavailable(ModelError):
+    """Rate limited, overloaded, unreachable or too slow."""
+
+
+class ModelRefused(ModelError):
+    """The model or its filter declined to answer."""
+
+
+class ModelOutputBroken(ModelError):
+    """The answer was cut short or is not what was asked for."""
+
+
+class ModelMisconfigured(ConfigurationError):
+    """Wrong key, unknown model, no quota: nothing that waiting mends."""

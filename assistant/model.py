@@ -1,0 +1,198 @@
+"""What flows through answering: passages, drafts, verified claims, the answer."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Literal, NewType, Protocol
+from uuid import UUID
+
+from ingest.model import ChunkId, DocumentId, Locator
+from retrieval.model import SearchResult
+
+AnswerId = NewType("AnswerId", UUID)
+ConversationId = NewType("ConversationId", UUID)
+
+Status = Literal["answered", "partial", "abstained", "clarifying"]
+
+
+@dataclass(frozen=True, slots=True)
+class Passage:
+    """A span of a readable version that the answerer is given; citations may point only into passages."""
+
+    id: str  # "P1", "P2" ... within one context
+    source: str
+    collection: str
+    title: str
+    heading: tuple[str, ...]
+    document: DocumentId
+    version: int
+    page: int | None
+    start: int
+    end: int
+    text: str  # canonical_text[start:end]
+    chunks: tuple[ChunkId, ...]  # the hits it was grown from
+    updated: str = ""  # ISO date of the version
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """What a question is answered from, in the order given to the model."""
+
+    passages: tuple[Passage, ...]
+    tokens: int
+    left_out: tuple[str, ...] = ()  # in words: what did not fit and why
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """A quote as the answerer gave it; not yet found anywhere."""
+
+    passage_id: str
+    quote: str
+
+
+@dataclass(frozen=True, slots=True)
+class DraftClaim:
+    """One sentence of a draft with the quotes that are said to support it. Nothing of it has been checked."""
+
+    text: str
+    evidence: tuple[Evidence, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    input_tokens: int = 0
+    cached_input_tokens: int = 0
+    output_tokens: int = 0
+    cost_usd: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class DraftEnd:
+    """The last thing a draft yields; a draft that ends without it has failed."""
+
+    model: str  # "quoted" or the model's name as reported
+    missing: str | None = None  # what part of the question the answerer says it cannot answer, in words
+    confidence: float | None = None  # 0 to 1; None when the answerer has none
+    usage: Usage = field(default_factory=Usage)
+    raw_output: str = ""
+    first_token_ms: float | None = None
+
+
+class Answerer(Protocol):
+    """Drafts an answer from passages. Its output is untrusted until resolved and checked."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def prompt_version(self) -> str: ...
+
+    def draft(self, question: str, context: Context, search: SearchResult) -> Iterator[DraftClaim | DraftEnd]:
+        """Yield claims as they complete, then exactly one DraftEnd.
+
+        Raises:
+            assistant.errors.ModelError: when the model fails, refuses, is too slow or is cut short.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Resolved:
+    """A quote found word for word: canonical_text[start:end] == quote in that version."""
+
+    passage: Passage
+    start: int
+    end: int
+    quote: str
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    supported: bool
+    score: float  # 0 to 1
+    reason: str  # in words, for the record: "number 30 is not in the quote"
+
+
+class Checker(Protocol):
+    """Judges whether quotes support a claim."""
+
+    @property
+    def name(self) -> str: ...
+
+    def check(self, claim: str, quotes: Sequence[str], *, around: Sequence[str]) -> Verdict:
+        """Judge `claim` against the quotes together; `around` holds the text each quote stands in."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Citation:
+    marker: int  # from 1, in order of first use
+    source: str
+    collection: str
+    title: str
+    document: DocumentId
+    version: int
+    page: int | None
+    end_page: int | None
+    locator: Locator | None
+    start: int
+    end: int
+    quote: str
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    text: str
+    verdict: Literal["supported", "unsupported"]
+    score: float
+    citations: tuple[int, ...]  # markers
+
+
+@dataclass(frozen=True, slots=True)
+class Rejection:
+    """A drafted claim that was not shown, kept for the record."""
+
+    text: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """The whole answer; `assistant.wire.answer_json` gives the contract's JSON object."""
+
+    id: AnswerId
+    conversation: ConversationId
+    question: str
+    status: Status
+    text: str
+    claims: tuple[Claim, ...]
+    citations: tuple[Citation, ...]
+    passages: tuple[Passage, ...]
+    missing: str | None
+    model: str
+    prompt_version: str
+    degraded: str | None
+    usage: Usage
+    timings_ms: Mapping[str, float | None]
+    rejected: tuple[Rejection, ...] = ()
+    choices: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """What the assistant is doing, in words a reader understands."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class ClaimShown:
+    """A verified claim, ready to be shown, with those of its citations that were not shown before."""
+
+    claim: Claim
+    new_citations: tuple[Citation, ...]
+
+
+AnswerEvent = Progress | ClaimShown | Answer  # an Answer is always the last event

@@ -1,0 +1,55 @@
+"""Who may read what: the one place that turns a reader into a predicate.
+
+Two walls stand behind each other. Every query names `readable(...)` explicitly, and row-level security of the
+`quoth_reader` role applies the same rule again from a setting of the transaction. No principal, no rows.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Final
+
+from ingest.errors import UsageError
+
+EVERYONE: Final = "everyone"
+READS_ALL: Final = "*"  # what the principal `local` holds; no group can be called so
+GROUP_NAME: Final = re.compile(r"[\w][\w .@:/+-]{0,126}", re.UNICODE)
+
+
+@dataclass(frozen=True, slots=True)
+class Reader:
+    """The principal of a question. Comes from the session, the token or the command line, never from the question."""
+
+    name: str
+    groups: frozenset[str]
+    reads_all: bool = False
+    operator: str | None = None  # who acts in this reader's name, for the audit
+
+    @property
+    def principals(self) -> tuple[str, ...]:
+        """What `document.readers` is compared with; sorted, so that equal readers give equal keys."""
+        if self.reads_all:
+            return (READS_ALL,)
+        names = {*self.groups, EVERYONE}
+        if self.name:
+            names.add(f"user:{self.name}")
+        return tuple(sorted(names))
+
+
+LOCAL: Final = Reader("local", frozenset(), reads_all=True)
+
+
+def group_names(text: str) -> tuple[str, ...]:
+    """Split 'hr, legal' into names, each once, in order.
+
+    Raises:
+        UsageError: for an empty list or a name outside the allowed characters.
+    """
+    names = tuple(dict.fromkeys(part.strip() for part in text.split(",") if part.strip()))
+    if not names:
+        raise UsageError(f"{text!r} names no group. Give at least one, for example: hr,legal or everyone.")
+    for name in names:
+        if not GROUP_NAME.fullmatch(name):
+            raise UsageError(f"{name!r} is not a group name. Use letters, digits, spaces and . _ @ : / + -")
+    return names

@@ -1,0 +1,58 @@
+"""Everything that can go wrong, split by who can mend it.
+
+QuothError
+├── DocumentError        the document's owner: encrypted, empty, unsupported ...
+├── UsageError           the person who gave the command
+├── ConfigurationError   the operator: a setting, a refusal to run unsafely
+└── ServiceError         wait or retry: the database or a model is unavailable
+
+"The documents do not say" is a result, not an error. Every message quotes the value it is about and ends with the
+way out.
+"""
+
+from __future__ import annotations
+
+from typing import Literal, get_args
+
+Reason = Literal[
+    "unsupported_type",
+    "empty",
+    "encrypted",
+    "corrupt",
+    "too_large",
+    "timeout",
+    "unsafe",
+    "unreadable",
+    "ambiguous_name",
+]
+REASONS: tuple[Reason, ...] = get_args(Reason)
+
+
+class QuothError(Exception):
+    """Root of the tree; never raised itself."""
+
+
+class DocumentError(QuothError):
+    """One document could not be taken in; the others are not affected.
+
+    Attributes:
+        reason: one of the closed set that scripts branch on.
+        detail: the same in words, with what the owner can do.
+    """
+
+    def __init__(self, reason: Reason, detail: str) -> None:
+        super().__init__(detail)
+        self.reason: Reason = reason
+        self.detail = detail
+
+
+class UsageError(QuothError):
+    """The command or the question is wrong as given (exit code 2)."""
+
+
+class ConfigurationError(QuothError):
+    """A setting is wrong, or running as asked would be unsafe (exit code 2)."""
+
+
+class ServiceError(QuothError):
+    """The database or a model does not answer; waiting or retrying may help (exit code 3)."""

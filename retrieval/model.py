@@ -1,0 +1,50 @@
+"""What flows through retrieval."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ingest.model import ChunkId, DocumentId, Span
+
+Stage = Literal["lexical", "dense", "fused", "reranked"]
+STAGES: tuple[Stage, ...] = ("lexical", "dense", "fused", "reranked")
+
+
+@dataclass(frozen=True, slots=True)
+class Hit:
+    """A chunk found for a question, with its rank in each stage that had it."""
+
+    rank: int  # from 1, in the stage asked for
+    score: float  # of that stage; falls strictly with rank only in run files
+    source: str
+    collection: str
+    title: str
+    document: DocumentId
+    version: int
+    chunk: ChunkId
+    page: int | None
+    start: int  # span of the version's canonical text
+    end: int
+    heading: tuple[str, ...]
+    text: str  # canonical_text[start:end]
+    ranks: Mapping[Stage, int]
+    scores: Mapping[Stage, float] = field(default_factory=dict)
+    sentences: tuple[Span, ...] = ()  # absolute spans
+    sentence_vectors: NDArray[np.float32] | None = None  # (len(sentences), dimensions), unit rows; None: not stored
+
+
+@dataclass(frozen=True, slots=True)
+class SearchResult:
+    """Hits for one question and one reader, best first, with what each stage took."""
+
+    question: str
+    stage: Stage
+    hits: tuple[Hit, ...]
+    timings_ms: Mapping[str, float]  # embed, lexical, dense, fuse, rerank, total
+    question_vector: NDArray[np.float32] | None = None  # None when no embedder answered
+    notes: tuple[str, ...] = ()  # in words: what was done otherwise than asked, e.g. lexical only
