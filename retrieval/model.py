@@ -32,6 +32,7 @@ class Hit:
     end: int
     heading: tuple[str, ...]
     text: str  # canonical_text[start:end]
+    updated: str  # ISO date of the document's last change
     ranks: Mapping[Stage, int]
     scores: Mapping[Stage, float] = field(default_factory=dict)
     sentences: tuple[Span, ...] = ()  # absolute spans
@@ -47,4 +48,6 @@ class SearchResult:
     hits: tuple[Hit, ...]
     timings_ms: Mapping[str, float]  # embed, lexical, dense, fuse, rerank, total
     question_vector: NDArray[np.float32] | None = None  # None when no embedder answered
+    idf: Mapping[str, float] = field(default_factory=dict)  # the question's terms, as Analyzer(language) gives them
+    language: str = "en"
     notes: tuple[str, ...] = ()  # in words: what was done otherwise than asked, e.g. lexical only

@@ -1,0 +1,260 @@
+"""Answering's main path: search, assemble, draft, resolve each quote, check each claim, show, keep."""
+
+from __future__ import annotations
+
+import time
+import uuid
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+
+from assistant.citing import Unresolved, resolve
+from assistant.context import assemble
+from assistant.errors import ModelError, ModelMisconfigured
+from assistant.model import (
+    Answer,
+    Answerer,
+    AnswerEvent,
+    AnswerId,
+    Checker,
+    Citation,
+    Claim,
+    ClaimShown,
+    Context,
+    ConversationId,
+    DraftClaim,
+    DraftEnd,
+    Progress,
+    Rejection,
+    Resolved,
+    Status,
+    Usage,
+)
+from assistant.records import Answers, Trace, answer_text, usage_total
+from ingest.access import Reader
+from ingest.catalog import Catalog
+from ingest.errors import UsageError
+from ingest.model import Embedder
+from retrieval.model import SearchResult
+from retrieval.search import Search
+
+
+@dataclass(frozen=True, slots=True)
+class AnsweringSettings:
+    hits: int = 12  # searched for each question
+    max_passages: int = 8
+    max_context_tokens: int = 3000
+    nearest: int = 3  # passages shown when the documents do not say
+
+
+@dataclass(slots=True)
+class _Draft:
+    """What has been shown so far, by one answerer or several."""
+
+    claims: list[Claim] = field(default_factory=list)
+    citations: list[Citation] = field(default_factory=list)
+    rejected: list[Rejection] = field(default_factory=list)
+    usages: list[Usage] = field(default_factory=list)
+    end: DraftEnd | None = None
+    answerer: Answerer | None = None
+    degraded: str | None = None
+    first_verified_ms: float | None = None
+
+
+class Answering:
+    """Answers questions over one store. Holds no state between questions."""
+
+    def __init__(
+        self,
+        search: Search,
+        catalog: Catalog,
+        answers: Answers,
+        answerers: Sequence[Answerer],
+        checker: Checker,
+        embedder: Embedder,
+        settings: AnsweringSettings,
+    ) -> None:
+        self._search = search
+        self._catalog = catalog
+        self._answers = answers
+        self._answerers = answerers  # tried in order; quoted answers end the chain
+        self._checker = checker
+        self._embedder = embedder
+        self._settings = settings
+
+    def ask(
+        self,
+        question: str,
+        reader: Reader,
+        *,
+        collection: str | None = None,
+        conversation: ConversationId | None = None,
+    ) -> Iterator[AnswerEvent]:
+        """Yield progress and verified claims as they come; the last event is the whole Answer, already kept.
+
+        Raises:
+            UsageError: an empty question, or a conversation that is not the reader's.
+            ServiceError: the database does not answer. A failing model is not an error: the next one answers, and
+                quoted answers in the end.
+        """
+        started = time.perf_counter()
+        if conversation is not None and not self._answers.owns(reader, conversation):
+            raise UsageError(f"You have no conversation {str(conversation)!r}. Ask without one to start it.")
+        yield Progress("Searching the documents you may read")
+        found = self._search.search(question, reader, k=self._settings.hits, collection=collection)
+        context = assemble(
+            found.hits,
+            self._embedder.count_tokens,
+            max_passages=self._settings.max_passages,
+            max_tokens=self._settings.max_context_tokens,
+        )
+        retrieved_ms = _ms_since(started)
+        yield Progress(f"Reading {len(context.passages)} passages")
+        draft = _Draft()
+        yield from self._drafted(question, reader, context, found, draft, started)
+        answer = self._answer(question, conversation, found, context, draft)
+        answer = replace(
+            answer,
+            timings_ms={
+                **{f"search_{name}": value for name, value in found.timings_ms.items()},
+                "retrieve": retrieved_ms,
+                "first_token": draft.end.first_token_ms if draft.end else None,
+                "first_verified_claim": draft.first_verified_ms,
+                "total": _ms_since(started),
+            },
+        )
+        self._answers.save(reader, answer, Trace(found, context.passages, draft.end.raw_output if draft.end else ""))
+        yield answer
+
+    def _drafted(
+        self, question: str, reader: Reader, context: Context, found: SearchResult, draft: _Draft, started: float
+    ) -> Iterator[ClaimShown | Progress]:
+        """Try the chain until one answerer comes to an end; a later one replaces nothing that was already shown."""
+        if not context.passages:
+            draft.answerer, draft.end = self._answerers[-1], DraftEnd(model=self._answerers[-1].name)
+            return
+        failures: list[str] = []
+        for answerer in self._answerers:
+            draft.answerer = answerer
+            rejected_before = len(draft.rejected)
+            try:
+                for item in answerer.draft(question, context, found):
+                    if isinstance(item, DraftEnd):
+                        draft.end = item
+                        draft.usages.append(item.usage)
+                        continue
+                    shown = self._verified(item, reader, context, draft)
+                    if shown is not None:
+                        if draft.first_verified_ms is None:
+                            draft.first_verified_ms = _ms_since(started)
+                        yield shown
+            except (ModelError, ModelMisconfigured) as error:
+                failures.append(f"{answerer.name}: {error}")
+                draft.end = None
+                if draft.claims:
+                    break
+                yield Progress("The model did not answer; trying the next way")
+                continue
+            if draft.claims or len(draft.rejected) == rejected_before:
+                break  # it answered, or said that the documents do not
+            failures.append(f"{answerer.name}: nothing it said could be verified")
+        if failures:
+            draft.degraded = "; ".join(failures)
+
+    def _verified(self, item: DraftClaim, reader: Reader, context: Context, draft: _Draft) -> ClaimShown | None:
+        """Resolve a claim's quotes and check its support; only what passes both is shown."""
+        passages = {passage.id: passage for passage in context.passages}
+        resolved: list[Resolved] = []
+        for evidence in item.evidence:
+            result = resolve(evidence, passages)
+            if isinstance(result, Unresolved):
+                draft.rejected.append(Rejection(item.text, result.reason))
+                return None
+            resolved.append(result)
+        if not resolved:
+            draft.rejected.append(Rejection(item.text, "no quotation was given for it"))
+            return None
+        verdict = self._checker.check(
+            item.text, [one.quote for one in resolved], around=[one.passage.text for one in resolved]
+        )
+        if not verdict.supported:
+            draft.rejected.append(Rejection(item.text, verdict.reason))
+            return None
+        markers, new = [], []
+        for one in resolved:
+            citation = self._cited(one, reader, [*draft.citations, *new])
+            if citation is None:
+                draft.rejected.append(Rejection(item.text, "the quotation is not in the stored version"))
+                return None
+            if citation.marker > len(draft.citations) + len(new):
+                new.append(citation)
+            markers.append(citation.marker)
+        draft.citations.extend(new)
+        claim = Claim(item.text, "supported", round(verdict.score, 4), tuple(dict.fromkeys(markers)))
+        draft.claims.append(claim)
+        return ClaimShown(claim, tuple(new))
+
+    def _cited(self, one: Resolved, reader: Reader, known: Sequence[Citation]) -> Citation | None:
+        """The citation of a resolved quote, checked against the stored version; known spans keep their marker."""
+        for citation in known:
+            if (citation.document, citation.version, citation.start, citation.end) == (
+                one.passage.document, one.passage.version, one.start, one.end,
+            ):  # fmt: skip
+                return citation
+        stored, locator = self._catalog.stored_span(
+            reader, one.passage.document, one.passage.version, one.start, one.end
+        )
+        if stored != one.quote:
+            return None
+        return Citation(
+            marker=len(known) + 1,
+            source=one.passage.source,
+            collection=one.passage.collection,
+            title=one.passage.title,
+            document=one.passage.document,
+            version=one.passage.version,
+            page=locator.page,
+            end_page=locator.end_page,
+            locator=locator,
+            start=one.start,
+            end=one.end,
+            quote=one.quote,
+        )
+
+    def _answer(
+        self,
+        question: str,
+        conversation: ConversationId | None,
+        found: SearchResult,
+        context: Context,
+        draft: _Draft,
+    ) -> Answer:
+        missing = draft.end.missing if draft.end else None
+        status: Status = "answered"
+        if not draft.claims:
+            status = "abstained"
+        elif missing or draft.end is None:
+            status = "partial"
+            missing = missing or "The answer broke off; what is shown was verified before that."
+        end_model = draft.end.model if draft.end else (draft.answerer.name if draft.answerer else "quoted")
+        notes = [note for note in (draft.degraded, *found.notes) if note]
+        return Answer(
+            id=AnswerId(uuid.uuid4()),
+            conversation=conversation or ConversationId(uuid.uuid4()),
+            question=question,
+            status=status,
+            text=answer_text(draft.claims),
+            claims=tuple(draft.claims),
+            citations=tuple(draft.citations),
+            passages=context.passages[: self._settings.nearest] if status == "abstained" else context.passages,
+            missing=missing,
+            model=end_model,
+            prompt_version=draft.answerer.prompt_version if draft.answerer else "quoted",
+            degraded="; ".join(notes) or None,
+            usage=usage_total(draft.usages),
+            timings_ms={},
+            rejected=tuple(draft.rejected),
+        )
+
+
+def _ms_since(started: float) -> float:
+    return round((time.perf_counter() - started) * 1000, 2)

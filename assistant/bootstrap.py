@@ -1,0 +1,171 @@
+"""The composition root: the one place that builds the objects and hands each what it needs."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Final, Self
+
+from assistant import records
+from assistant.answering import Answering, AnsweringSettings
+from assistant.grounding import LocalChecker
+from assistant.model import AnswerEvent, Answerer, Checker, ConversationId
+from assistant.model_answerer import model_chain_from
+from assistant.quoting import QuotedAnswerer, Selection
+from assistant.records import Answers
+from assistant.settings import Settings
+from ingest import postgres, storing
+from ingest.access import Reader
+from ingest.catalog import Catalog
+from ingest.database import MIGRATIONS, Database
+from ingest.embedding import embedder_from
+from ingest.errors import ConfigurationError
+from ingest.originals import Originals
+from ingest.parser import Parser, ParserLimits
+from ingest.pipeline import Pipeline
+from retrieval.dense import Space
+from retrieval.model import SearchResult, Stage
+from retrieval.reranking import reranker_from
+from retrieval.search import Search
+from retrieval.settings import RetrievalSettings
+
+if TYPE_CHECKING:
+    import openai
+
+ALL_MIGRATIONS: Final = (MIGRATIONS, Path(__file__).parent / "migrations" / "versions")
+
+
+class Quoth:
+    """Everything of one store, wired. Close it, or use it in a `with`."""
+
+    def __init__(self, settings: Settings, environ: Mapping[str, str], say: Callable[[str], None]) -> None:
+        self.settings = settings
+        self._cluster: postgres.Cluster | None = None
+        _private_folder(settings.home)
+        url = settings.database_url
+        if url is None:
+            self._cluster = postgres.start(settings.home, say=say)
+            url = self._cluster.url
+        self.database = Database(url)
+        self.parser = Parser(ParserLimits())
+        try:
+            if self.database.migrate(ALL_MIGRATIONS):
+                say("Database prepared")
+            self._wire(settings, environ)
+        except BaseException:
+            self.close()
+            raise
+
+    def _wire(self, settings: Settings, environ: Mapping[str, str]) -> None:
+        def client() -> openai.OpenAI:
+            return _openai_client(environ)
+
+        self.embedder = embedder_from(settings.embedder, threads=os.cpu_count() or 1, openai_client_factory=client)
+        with self.database.owning() as connection:
+            space = Space(
+                storing.ensure_space(connection, self.embedder.space, self.embedder.dimensions),
+                self.embedder.dimensions,
+            )
+        originals = Originals(settings.originals)
+        scratch = _private_folder(settings.home / "scratch")
+        self.catalog = Catalog(self.database, originals, self.parser, erasers=(records.erase,))
+        self.pipeline = Pipeline(self.database, originals, self.parser, self.embedder, space.id, scratch)
+        self.searching = Search(
+            self.database, self.embedder, space, reranker_from(settings.reranker), RetrievalSettings()
+        )
+        self.answers = Answers(self.database)
+        selection = Selection() if settings.abstain_below is None else Selection(threshold=settings.abstain_below)
+        models: list[Answerer] = model_chain_from(settings.models, client, deadline_s=settings.answer_deadline_s)
+        self.answering = Answering(
+            self.searching,
+            self.catalog,
+            self.answers,
+            [*models, QuotedAnswerer(selection)],
+            checker_from(settings.checker),
+            self.embedder,
+            AnsweringSettings(),
+        )
+
+    def search(
+        self,
+        question: str,
+        reader: Reader,
+        *,
+        k: int = 10,
+        stage: Stage = "reranked",
+        collection: str | None = None,
+    ) -> SearchResult:
+        return self.searching.search(question, reader, k=k, stage=stage, collection=collection)
+
+    def ask(
+        self,
+        question: str,
+        reader: Reader,
+        *,
+        collection: str | None = None,
+        conversation: ConversationId | None = None,
+    ) -> Iterator[AnswerEvent]:
+        return self.answering.ask(question, reader, collection=collection, conversation=conversation)
+
+    def close(self) -> None:
+        """Let go of everything; stop the embedded database if this opened it and nobody else uses it."""
+        self.parser.close()
+        self.database.close()
+        if self._cluster is not None and self._cluster.started:
+            postgres.stop(self.settings.home, only_if_idle=True)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def open_quoth(environ: Mapping[str, str], *, say: Callable[[str], None] = lambda text: None) -> Quoth:
+    """Open the store that the environment names, starting and preparing what is needed.
+
+    Args:
+        say: told in words what takes its time.
+
+    Raises:
+        ConfigurationError: a setting is wrong.
+        ServiceError: the database cannot be reached or started.
+    """
+    return Quoth(Settings.from_env(environ), environ, say)
+
+
+def checker_from(setting: str) -> Checker:
+    """The support checker a setting names.
+
+    Raises:
+        ConfigurationError: for a form that is unknown or not available yet.
+    """
+    if setting == "local":
+        return LocalChecker()
+    raise ConfigurationError(f"QUOTH_CHECKER={setting!r} is not available. Use local.")
+
+
+def _openai_client(environ: Mapping[str, str]) -> openai.OpenAI:
+    import openai  # a third of a second that quoted answers need not wait for
+
+    if not environ.get("OPENAI_API_KEY"):
+        raise ConfigurationError("QUOTH_MODELS or QUOTH_EMBEDDER names an OpenAI model, but OPENAI_API_KEY is not set.")
+    return openai.OpenAI(
+        api_key=environ["OPENAI_API_KEY"], base_url=environ.get("OPENAI_BASE_URL") or None, max_retries=0
+    )
+
+
+def _private_folder(folder: Path) -> Path:
+    try:
+        folder.mkdir(parents=True, mode=0o700, exist_ok=True)
+    except OSError as error:
+        raise ConfigurationError(
+            f"The folder {str(folder)!r} cannot be made ({error.strerror}). Set QUOTH_HOME to one you may write."
+        ) from error
+    if not os.access(folder, os.W_OK):
+        raise ConfigurationError(f"You may not write to {str(folder)!r}. Set QUOTH_HOME to a folder you may write.")
+    return folder

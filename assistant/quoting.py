@@ -1,0 +1,115 @@
+"""The answerer without a model: it selects the sentences of the best passages that answer, and says when none does.
+
+A sentence is scored by what it shares with the question in meaning (cosine of stored sentence vectors), in rare words,
+and by how well its passage was ranked. How sure the best one is decides whether to answer at all: a logistic
+combination whose weights were fitted on public questions with and without an answer (evals/bench/abstention.py).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+
+from assistant.model import Context, DraftClaim, DraftEnd, Evidence, Passage
+from ingest.analysis import Analyzer
+from retrieval.model import Hit, SearchResult
+
+MAX_QUOTES: Final = 3
+MIN_WORDS: Final = 4  # shorter sentences are headings or fragments
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """How sentences are chosen; fitted, see the module's text."""
+
+    coverage_weight: float = 0.35
+    passage_weight: float = 0.6
+    keep_within: float = 0.12  # a further sentence must score at most this much below the best
+    threshold: float = 0.5  # of confidence, below which the answer is that the documents do not say
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A sentence that may be quoted."""
+
+    passage: Passage
+    hit: Hit
+    text: str
+    start: int
+    cosine: float
+    coverage: float
+    score: float
+
+
+@dataclass(frozen=True, slots=True)
+class QuotedAnswerer:
+    selection: Selection = Selection()
+    name: str = "quoted"
+    prompt_version: str = "quoted-1"
+
+    def draft(self, question: str, context: Context, search: SearchResult) -> Iterator[DraftClaim | DraftEnd]:
+        candidates = sentence_candidates(context, search, self.selection)
+        sure = confidence(candidates, search)
+        if candidates and sure >= self.selection.threshold:
+            for chosen in choose(candidates, self.selection):
+                yield DraftClaim(chosen.text, (Evidence(chosen.passage.id, chosen.text),))
+        yield DraftEnd(model="quoted", confidence=sure)
+
+
+def sentence_candidates(context: Context, search: SearchResult, selection: Selection) -> list[Candidate]:
+    """Every quotable sentence of the context's passages, best first."""
+    hits = {hit.chunk: hit for hit in search.hits}
+    analyzer = Analyzer(search.language)
+    top = max((hit.score for hit in search.hits), default=0.0)
+    found = []
+    for passage in context.passages:
+        for chunk in passage.chunks:
+            hit = hits[chunk]
+            heading_terms = set(analyzer.terms(" ".join((hit.title, *hit.heading))))
+            for at, (start, end) in enumerate(hit.sentences):
+                text = hit.text[start - hit.start : end - hit.start]
+                if len(text.split()) < MIN_WORDS:
+                    continue
+                cosine = _cosine(search, hit, at)
+                own = _coverage(search, set(analyzer.terms(text)))
+                with_heading = _coverage(search, set(analyzer.terms(text)) | heading_terms)
+                coverage = 0.7 * own + 0.3 * with_heading
+                score = cosine + selection.coverage_weight * coverage + selection.passage_weight * (hit.score - top)
+                found.append(Candidate(passage, hit, text, start, cosine, coverage, score))
+    return sorted(found, key=lambda one: -one.score)
+
+
+def choose(candidates: Sequence[Candidate], selection: Selection) -> list[Candidate]:
+    """At most three sentences, the best first, none saying what another already says."""
+    chosen: list[Candidate] = []
+    for candidate in candidates:
+        if len(chosen) == MAX_QUOTES or candidate.score < candidates[0].score - selection.keep_within:
+            break
+        said = {" ".join(one.text.split()).casefold() for one in chosen}
+        if " ".join(candidate.text.split()).casefold() not in said:
+            chosen.append(candidate)
+    return chosen
+
+
+def confidence(candidates: Sequence[Candidate], search: SearchResult) -> float:
+    """How likely the best sentences answer the question, in [0, 1]."""
+    if not candidates:
+        return 0.0
+    best = candidates[0]
+    logit = -6.0 + 8.0 * best.cosine + 3.0 * best.coverage
+    return 1 / (1 + math.exp(-logit))
+
+
+def _cosine(search: SearchResult, hit: Hit, at: int) -> float:
+    if search.question_vector is None or hit.sentence_vectors is None or at >= len(hit.sentence_vectors):
+        return 0.0
+    return float(np.dot(hit.sentence_vectors[at], search.question_vector))
+
+
+def _coverage(search: SearchResult, terms: set[str]) -> float:
+    total = sum(search.idf.values())
+    return sum(weight for term, weight in search.idf.items() if term in terms) / total if total > 0 else 0.0

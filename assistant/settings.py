@@ -1,0 +1,87 @@
+"""The product's settings: read from the environment once, by an entry point, and passed in from there on."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from ingest.errors import ConfigurationError
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """One variable: what it defaults to and what it means, as `quoth doctor` lists it."""
+
+    name: str
+    default: str
+    meaning: str
+    secret: bool = False
+
+
+SETTINGS: Final = (
+    Setting("QUOTH_HOME", ".quoth", "folder of the embedded database, stored originals and logs"),
+    Setting("QUOTH_DATABASE_URL", "", "a Postgres with pgvector; unset: the embedded one under QUOTH_HOME", secret=True),
+    Setting("QUOTH_EMBEDDER", "local", "local, local-multilingual, onnx:FOLDER or openai:MODEL[:DIMENSIONS]"),
+    Setting("QUOTH_RERANKER", "local", "local, none, onnx:FOLDER, hub:REPO@REVISION, http:URL or chat"),
+    Setting("QUOTH_CHECKER", "local", "local, onnx:FOLDER, hub:REPO@REVISION or chat: judges support"),
+    Setting("QUOTH_MODELS", "", "comma-separated chain of chat models; unset: quoted answers, no language model"),
+    Setting("QUOTH_ORIGINALS", "", "fsspec address of the stored originals; unset: QUOTH_HOME/originals"),
+    Setting("QUOTH_ANSWER_DEADLINE_S", "60", "seconds after which a model's answer is given up"),
+    Setting("QUOTH_ABSTAIN_BELOW", "", "confidence below which quoted answers abstain, 0 to 1; unset: as calibrated"),
+)
+NAMES: Final = frozenset(setting.name for setting in SETTINGS)
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    home: Path
+    database_url: str | None
+    embedder: str
+    reranker: str
+    checker: str
+    models: str | None
+    originals: str
+    answer_deadline_s: float
+    abstain_below: float | None
+    origins: Mapping[str, str]  # by variable: "environment" or "default"
+
+    @classmethod
+    def from_env(cls, environ: Mapping[str, str]) -> Settings:
+        """Read every QUOTH_ variable.
+
+        Raises:
+            ConfigurationError: a name that does not exist, with the nearest that does, or a value that cannot be.
+        """
+        for name in environ:
+            if name.startswith("QUOTH_") and name not in NAMES:
+                near = difflib.get_close_matches(name, NAMES, n=1, cutoff=0.0)
+                raise ConfigurationError(f"{name!r} is not a setting of Quoth. Did you mean {near[0]!r}?")
+        values = {setting.name: environ.get(setting.name, "").strip() or setting.default for setting in SETTINGS}
+        home = Path(values["QUOTH_HOME"]).expanduser().resolve()
+        return cls(
+            home=home,
+            database_url=values["QUOTH_DATABASE_URL"] or None,
+            embedder=values["QUOTH_EMBEDDER"],
+            reranker=values["QUOTH_RERANKER"],
+            checker=values["QUOTH_CHECKER"],
+            models=values["QUOTH_MODELS"] or None,
+            originals=values["QUOTH_ORIGINALS"] or str(home / "originals"),
+            answer_deadline_s=_number("QUOTH_ANSWER_DEADLINE_S", values["QUOTH_ANSWER_DEADLINE_S"], 1, 3600),
+            abstain_below=_number("QUOTH_ABSTAIN_BELOW", values["QUOTH_ABSTAIN_BELOW"], 0, 1)
+            if values["QUOTH_ABSTAIN_BELOW"]
+            else None,
+            origins={s.name: "environment" if environ.get(s.name, "").strip() else "default" for s in SETTINGS},
+        )
+
+
+def _number(name: str, value: str, low: float, high: float) -> float:
+    try:
+        number = float(value)
+    except ValueError:
+        number = float("nan")
+    if not low <= number <= high:
+        raise ConfigurationError(f"{name}={value!r} must be a number from {low:g} to {high:g}.")
+    return number

@@ -1,0 +1,132 @@
+"""The contract's JSON: what scripts, the HTTP API and evaluation runs read."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Any
+
+from assistant.model import Answer, Citation
+from ingest.model import Document, Locator, Receipt
+from retrieval.model import Hit, SearchResult
+
+
+def answer_json(answer: Answer) -> dict[str, Any]:
+    timings = answer.timings_ms
+    return {
+        "answer": str(answer.id),
+        "conversation": str(answer.conversation),
+        "question": answer.question,
+        "status": answer.status,
+        "text": answer.text,
+        "claims": [
+            {"text": c.text, "verdict": c.verdict, "score": c.score, "citations": list(c.citations)}
+            for c in answer.claims
+        ],
+        "citations": [citation_json(citation) for citation in answer.citations],
+        "passages": [
+            {
+                "source": p.source,
+                "collection": p.collection,
+                "title": p.title,
+                "document": str(p.document),
+                "version": p.version,
+                "page": p.page,
+                "start": p.start,
+                "end": p.end,
+                "text": p.text,
+            }
+            for p in answer.passages
+        ],
+        "missing": answer.missing,
+        "choices": list(answer.choices),
+        "model": answer.model,
+        "prompt_version": answer.prompt_version,
+        "degraded": answer.degraded,
+        "rejected": [asdict(rejection) for rejection in answer.rejected],
+        "usage": asdict(answer.usage),
+        "timings_ms": {
+            **{name: timings.get(name) for name in ("retrieve", "first_token", "first_verified_claim", "total")},
+            **timings,
+        },
+    }
+
+
+def citation_json(citation: Citation) -> dict[str, Any]:
+    return {
+        "marker": citation.marker,
+        "source": citation.source,
+        "collection": citation.collection,
+        "title": citation.title,
+        "document": str(citation.document),
+        "version": citation.version,
+        "page": citation.page,
+        "end_page": citation.end_page,
+        "locator": locator_json(citation.locator),
+        "start": citation.start,
+        "end": citation.end,
+        "quote": citation.quote,
+    }
+
+
+def locator_json(locator: Locator | None) -> dict[str, Any] | None:
+    """What places a span for a person; None for plain text."""
+    if locator is None:
+        return None
+    found: dict[str, Any] = dict(locator.place)
+    if locator.boxes:
+        found["boxes"] = [list(box) for box in locator.boxes]
+    if locator.more:
+        found["more"] = {str(page): [list(box) for box in boxes] for page, boxes in locator.more.items()}
+    if locator.page is not None and "boxes" not in found:
+        found.setdefault("page", locator.page)
+    return found or None
+
+
+def search_json(result: SearchResult) -> dict[str, Any]:
+    return {
+        "question": result.question,
+        "stage": result.stage,
+        "hits": [hit_json(hit) for hit in result.hits],
+        "timings_ms": dict(result.timings_ms),
+        "notes": list(result.notes),
+    }
+
+
+def hit_json(hit: Hit) -> dict[str, Any]:
+    return {
+        "rank": hit.rank,
+        "score": round(hit.score, 6),
+        "source": hit.source,
+        "collection": hit.collection,
+        "title": hit.title,
+        "document": str(hit.document),
+        "version": hit.version,
+        "chunk": str(hit.chunk),
+        "page": hit.page,
+        "start": hit.start,
+        "end": hit.end,
+        "heading": list(hit.heading),
+        "text": hit.text,
+        "ranks": dict(hit.ranks),
+    }
+
+
+def receipt_json(receipt: Receipt) -> dict[str, Any]:
+    return {**asdict(receipt), "document": None if receipt.document is None else str(receipt.document)}
+
+
+def document_json(document: Document) -> dict[str, Any]:
+    return {
+        "document": str(document.id),
+        "collection": document.collection,
+        "source": document.source,
+        "title": document.title,
+        "owner": document.owner,
+        "readers": list(document.readers),
+        "version": document.version,
+        "media_type": document.media_type,
+        "pages": document.pages,
+        "chunks": document.chunks,
+        "bytes": document.bytes,
+        "updated_at": document.updated_at.isoformat(),
+    }

@@ -1,0 +1,261 @@
+"""The documents as people handle them: list, show, locate, decide who reads, remove.
+
+Reading goes through `Database.reading(reader)`; what that reader may not see does not exist here. The owners' acts
+(`set_readers`, `remove`, `set_members`) go through the worker's role; the doors decide who may call them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from sqlalchemy import ColumnElement, Connection, Row, Select, Text, cast, delete, func, insert, or_, select, text
+
+from ingest import schema, storing
+from ingest.access import EVERYONE, LOCAL, Reader, group_names
+from ingest.audit import record
+from ingest.database import Database
+from ingest.errors import UsageError
+from ingest.locating import locate, unpack_boxes
+from ingest.model import Document, DocumentId, Element, Locator, PageMap
+from ingest.originals import Originals
+from ingest.parser import Parser
+
+Eraser = Callable[[Connection, DocumentId], None]  # blanks what other folders' tables quoted from a document
+
+
+def readable(reader: Reader, collection: str | None = None) -> ColumnElement[bool]:
+    """The explicit wall: this predicate on `document` stands in every query of a door."""
+    d = schema.document
+    allowed = func.array_append(d.c.readers, "*").op("&&")(list(reader.principals))
+    return allowed if collection is None else allowed & (d.c.collection == collection)
+
+
+class Catalog:
+    def __init__(
+        self, database: Database, originals: Originals, parser: Parser, erasers: Sequence[Eraser] = ()
+    ) -> None:
+        self._database = database
+        self._originals = originals
+        self._parser = parser
+        self._erasers = erasers
+
+    # -- reading -------------------------------------------------------------------------------------------------
+
+    def documents(self, reader: Reader, collection: str | None = None) -> list[Document]:
+        """All documents the reader may read, by collection and source."""
+        d = schema.document
+        query = self._documents().where(readable(reader, collection)).order_by(d.c.collection, d.c.source)
+        with self._database.reading(reader) as connection:
+            return [_document(row) for row in connection.execute(query)]
+
+    def find(self, reader: Reader, reference: str, collection: str | None = None) -> tuple[Document, int]:
+        """The document and version that 'DOCUMENT[@VERSION]' names: an id, the start of one, or a source.
+
+        Raises:
+            UsageError: nothing readable has that name, or several have.
+        """
+        name, number = _split_version(reference)
+        found = self._named(reader, name, collection)
+        if not found and number is not None:  # a source may hold an @
+            found, name, number = self._named(reader, reference, collection), reference, None
+        if not found:
+            raise UsageError(f"There is no document {name!r}. `quoth documents` lists those you may read.")
+        if len(found) > 1:
+            names = ", ".join(f"{one.collection}/{one.source}" for one in found[:5])
+            raise UsageError(f"{name!r} names several documents: {names}. Use the id, or COLLECTION/SOURCE.")
+        if number is not None:
+            self._version(reader, found[0].id, number)
+        return found[0], number or found[0].version
+
+    def _named(self, reader: Reader, name: str, collection: str | None) -> list[Document]:
+        d = schema.document
+        matches: list[ColumnElement[bool]] = [d.c.source == name, (d.c.collection + "/" + d.c.source) == name]
+        if len(name) >= 8 and all(c in "0123456789abcdef-" for c in name.lower()):
+            matches.append(cast(d.c.id, Text).like(name.lower() + "%"))
+        query = self._documents().where(readable(reader, collection), or_(*matches)).limit(6)
+        with self._database.reading(reader) as connection:
+            return [_document(row) for row in connection.execute(query)]
+
+    def text(self, reader: Reader, document: DocumentId, version: int) -> str:
+        """The canonical text, exactly.
+
+        Raises:
+            UsageError: nothing readable has that id and version.
+        """
+        return str(self._version(reader, document, version).canonical_text)
+
+    def elements(self, reader: Reader, document: DocumentId, version: int) -> list[Element]:
+        with self._database.reading(reader) as connection:
+            return _elements(connection, reader, document, version, None)
+
+    def locate(self, reader: Reader, document: DocumentId, version: int, start: int, end: int) -> Locator:
+        """Where a span of a readable version can be shown; an empty locator when it is not readable."""
+        with self._database.reading(reader) as connection:
+            return locate_span(connection, reader, document, version, start, end)
+
+    def stored_span(
+        self, reader: Reader, document: DocumentId, version: int, start: int, end: int
+    ) -> tuple[str, Locator]:
+        """canonical_text[start:end] as the store holds it, and where it can be shown; '' when it is not readable."""
+        d, v = schema.document, schema.version
+        with self._database.reading(reader) as connection:
+            stored = connection.scalar(
+                select(func.substring(v.c.canonical_text, start + 1, end - start))
+                .join(d, d.c.id == v.c.document_id)
+                .where(readable(reader), v.c.document_id == document, v.c.number == version)
+            )
+            return stored or "", locate_span(connection, reader, document, version, start, end)
+
+    def original(self, reader: Reader, document: DocumentId, version: int) -> tuple[bytes, str]:
+        """The stored bytes and their media type."""
+        row = self._version(reader, document, version)
+        return self._originals.read(row.sha256), row.media_type
+
+    def page_image(
+        self, reader: Reader, document: DocumentId, version: int, page: int, *, scale: float = 1.6
+    ) -> bytes:
+        """One PDF page as PNG, as displayed, rendered by the parser's process.
+
+        Args:
+            page: from 1.
+            scale: pixels per point.
+        """
+        row = self._version(reader, document, version)
+        if row.media_type != "application/pdf" or not 1 <= page <= (row.page_count or 0):
+            raise UsageError(f"{row.title!r} has no page {page} to show.")
+        with self._originals.local_file(row.sha256) as file:
+            return self._parser.render_page(file, page, scale=scale)
+
+    # -- the owners' acts ------------------------------------------------------------------------------------------
+
+    def set_readers(self, document: DocumentId, readers: Sequence[str], *, by: Reader = LOCAL) -> None:
+        """Decide who may read a document. Holds at every door when this returns."""
+        with self._database.working() as connection:
+            storing.set_properties(connection, document, list(readers), None)
+            record(connection, by, "document.readers", document, {"readers": list(readers)})
+
+    def remove(self, document: DocumentId, *, by: Reader = LOCAL) -> None:
+        """Remove a document: every version, chunk, vector, posting, quotation in answers, and its originals."""
+        v, d, s = schema.version, schema.document, schema.lex_segment
+        with self._database.working() as connection:
+            hashes = set(connection.scalars(select(v.c.sha256).where(v.c.document_id == document)))
+            for erase in self._erasers:
+                erase(connection, document)
+            connection.execute(delete(s).where(s.c.document_id == document))
+            connection.execute(delete(schema.document_name).where(schema.document_name.c.document_id == document))
+            connection.execute(delete(d).where(d.c.id == document))
+            record(connection, by, "document.removed", document, {"versions": len(hashes)})
+        for sha256 in hashes:
+            storing.delete_if_unreferenced(self._database, self._originals, sha256)
+
+    def reader_for(self, user: str, *, operator: str | None = None) -> Reader:
+        """The reader a local user is: the user's own name and groups.
+
+        Raises:
+            UsageError: for the name `local`, which is no user's.
+        """
+        if user in ("", LOCAL.name, EVERYONE):
+            raise UsageError(f"{user!r} is not a user's name. Choose another.")
+        with self._database.reading(Reader(user, frozenset())) as connection:
+            groups = connection.scalar(text("select groups_of(:who)"), {"who": user}) or []
+        return Reader(user, frozenset(groups), operator=operator)
+
+    def members(self) -> dict[str, tuple[str, ...]]:
+        """Every local user with groups."""
+        m = schema.group_member
+        with self._database.working() as connection:
+            rows = connection.execute(select(m).order_by(m.c.user_name, m.c.group_name)).all()
+        found: dict[str, tuple[str, ...]] = {}
+        for row in rows:
+            found[row.user_name] = (*found.get(row.user_name, ()), row.group_name)
+        return found
+
+    def set_members(self, user: str, groups: Sequence[str], *, by: Reader = LOCAL) -> None:
+        """Set a local user's groups; an empty list takes all away."""
+        (name,) = group_names(user)
+        m = schema.group_member
+        with self._database.working() as connection:
+            connection.execute(delete(m).where(m.c.user_name == name))
+            for group in dict.fromkeys(groups):
+                connection.execute(insert(m).values(user_name=name, group_name=group))
+            record(connection, by, "members.set", None, {"user": name, "groups": list(groups)})
+
+    # -- queries -----------------------------------------------------------------------------------------------------
+
+    def _documents(self) -> Select:
+        d, v = schema.document, schema.version
+        return select(d, v.c.media_type, v.c.page_count, v.c.byte_count).join(
+            v, (v.c.document_id == d.c.id) & (v.c.number == d.c.current_version)
+        )
+
+    def _version(self, reader: Reader, document: DocumentId, version: int) -> Row:
+        d, v = schema.document, schema.version
+        with self._database.reading(reader) as connection:
+            row = connection.execute(
+                select(v)
+                .join(d, d.c.id == v.c.document_id)
+                .where(readable(reader), v.c.document_id == document, v.c.number == version)
+            ).one_or_none()
+        if row is None:
+            raise UsageError(f"There is no document {str(document)!r} in version {version} that you may read.")
+        return row
+
+
+def locate_span(
+    connection: Connection, reader: Reader, document: DocumentId, version: int, start: int, end: int
+) -> Locator:
+    p, d = schema.page, schema.document
+    rows = connection.execute(
+        select(p)
+        .join(d, d.c.id == p.c.document_id)
+        .where(readable(reader), p.c.document_id == document, p.c.version == version)
+        .where(p.c.start_offset < end, p.c.end_offset > start)
+        .order_by(p.c.page)
+    )
+    pages = [
+        PageMap(row.page, row.start_offset, row.end_offset, row.width, row.height, unpack_boxes(row.boxes))
+        for row in rows
+    ]
+    return locate(start, end, pages, _elements(connection, reader, document, version, (start, end)))
+
+
+def _elements(
+    connection: Connection, reader: Reader, document: DocumentId, version: int, span: tuple[int, int] | None
+) -> list[Element]:
+    e, d = schema.element, schema.document
+    query = (
+        select(e)
+        .join(d, d.c.id == e.c.document_id)
+        .where(readable(reader), e.c.document_id == document, e.c.version == version)
+        .order_by(e.c.ordinal)
+    )
+    if span is not None:
+        query = query.where(e.c.start_offset < span[1], e.c.end_offset > span[0])
+    return [
+        Element(r.ordinal, r.category, r.depth, r.start_offset, r.end_offset, r.page, r.place)
+        for r in connection.execute(query)
+    ]
+
+
+def _document(row: Row) -> Document:
+    return Document(
+        id=DocumentId(row.id),
+        collection=row.collection,
+        source=row.source,
+        title=row.title,
+        owner=row.owner,
+        readers=tuple(row.readers),
+        version=row.current_version,
+        media_type=row.media_type,
+        pages=row.page_count,
+        chunks=row.chunks,
+        bytes=row.byte_count,
+        updated_at=row.updated_at,
+    )
+
+
+def _split_version(reference: str) -> tuple[str, int | None]:
+    name, at, number = reference.rpartition("@")
+    if at and number.isdigit():
+        return name, int(number)
+    return reference, None

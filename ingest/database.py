@@ -1,0 +1,173 @@
+"""Connections to the store: one per role, each transaction opened for a purpose.
+
+`reading(reader)` is what every door uses: the role with row-level security, one snapshot, read only, the principal
+set for the transaction. `working()` is for ingestion. `owning()` is for migrations and embedding spaces.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final, Literal
+
+from sqlalchemy import Connection, Engine, create_engine, make_url, text
+from sqlalchemy.exc import DBAPIError, OperationalError, ProgrammingError
+from sqlalchemy.pool import NullPool
+
+from ingest.access import Reader
+from ingest.errors import ConfigurationError, ServiceError
+
+Role = Literal["owner", "worker", "reader"]
+MIGRATIONS: Final = Path(__file__).parent / "migrations" / "versions"
+STATEMENT_TIMEOUT_MS: Final[Mapping[Role, int]] = {"owner": 3_600_000, "worker": 600_000, "reader": 60_000}
+CONNECT_TIMEOUT_S: Final = 10
+
+PROVISION: Final = (
+    "create extension if not exists vector",
+    """do $$
+    declare name text;
+    begin
+        foreach name in array array['quoth_owner', 'quoth_worker', 'quoth_reader'] loop
+            if not exists (select from pg_roles where rolname = name) then
+                execute format('create role %I nologin noinherit', name);
+            end if;
+            if not pg_has_role(current_user, name, 'set') then
+                execute format('grant %I to current_user', name);
+            end if;
+        end loop;
+        if not exists (select from pg_roles where rolname = 'quoth_backup') then
+            create role quoth_backup nologin;
+            begin
+                alter role quoth_backup bypassrls;
+            exception when insufficient_privilege then
+                raise notice 'quoth_backup needs BYPASSRLS from a superuser';
+            end;
+        end if;
+    end $$""",
+    "grant usage, create on schema public to quoth_owner",
+    "grant usage on schema public to quoth_worker, quoth_reader, quoth_backup",
+)
+
+
+class Database:
+    """The store of one database URL. Opening connects to nothing; each method says which role it acts as."""
+
+    def __init__(self, url: str) -> None:
+        parsed = make_url(url)
+        if parsed.get_backend_name() not in ("postgresql", "postgres"):
+            shown = parsed.render_as_string(hide_password=True)
+            raise ConfigurationError(f"{shown!r} is not a Postgres address. Use postgresql://user:password@host/name.")
+        self.url = parsed.set(drivername="postgresql+psycopg")
+        self._engines: dict[Role, Engine] = {}
+
+    def engine(self, role: Role) -> Engine:
+        if role not in self._engines:
+            options = f"-c role=quoth_{role} -c statement_timeout={STATEMENT_TIMEOUT_MS[role]} -c hnsw.ef_search=100"
+            self._engines[role] = create_engine(
+                self.url,
+                connect_args={"options": options, "connect_timeout": CONNECT_TIMEOUT_S, "application_name": "quoth"},
+                pool_size=5,
+                max_overflow=20,
+                pool_pre_ping=True,
+                isolation_level="REPEATABLE READ" if role == "reader" else "READ COMMITTED",
+            )
+        return self._engines[role]
+
+    @contextmanager
+    def reading(self, reader: Reader) -> Iterator[Connection]:
+        """One read-only snapshot in which only what `reader` may read exists."""
+        with self._begin("reader") as connection:
+            _set_principal(connection, reader)
+            connection.execute(text("set transaction read only"))
+            yield connection
+
+    @contextmanager
+    def recording(self, reader: Reader) -> Iterator[Connection]:
+        """A transaction of the doors' role that may write the reader's own records (answers, audit)."""
+        with self._begin("reader") as connection:
+            _set_principal(connection, reader)
+            yield connection
+
+    @contextmanager
+    def working(self) -> Iterator[Connection]:
+        """A transaction of the worker, which sees every row; ingestion and the owners' acts only."""
+        with self._begin("worker") as connection:
+            yield connection
+
+    @contextmanager
+    def owning(self) -> Iterator[Connection]:
+        """A transaction of the role that owns the tables."""
+        with self._begin("owner") as connection:
+            yield connection
+
+    @contextmanager
+    def _begin(self, role: Role) -> Iterator[Connection]:
+        try:
+            with self.engine(role).begin() as connection:
+                yield connection
+        except OperationalError as error:
+            raise ServiceError(f"The database does not answer: {_first_line(error)} Try again in a moment.") from error
+
+    def migrate(self, locations: Sequence[Path] = (MIGRATIONS,)) -> bool:
+        """Bring roles and tables up to date; returns whether anything had to be done.
+
+        Raises:
+            ConfigurationError: when the login may not create roles or the vector extension.
+            ServiceError: when the database does not answer.
+        """
+        heads = {max(file.stem for file in folder.glob("[a-z]*_[0-9]*.py")) for folder in locations}
+        engine = create_engine(self.url, poolclass=NullPool, connect_args={"connect_timeout": CONNECT_TIMEOUT_S})
+        try:
+            with engine.begin() as connection:
+                if _applied(connection) == heads:
+                    return False
+                connection.execute(text("select pg_advisory_xact_lock(hashtext('quoth.migrate'))"))
+                if _applied(connection) == heads:
+                    return False
+                for statement in PROVISION:
+                    connection.execute(text(statement))
+                connection.execute(text("set local role quoth_owner"))
+                _upgrade(connection, locations)
+                return True
+        except OperationalError as error:
+            raise ServiceError(f"The database does not answer: {_first_line(error)} Try again in a moment.") from error
+        except ProgrammingError as error:
+            raise ConfigurationError(
+                f"The database could not be prepared: {_first_line(error)} The login of QUOTH_DATABASE_URL must be "
+                "able to create roles and the extension 'vector'."
+            ) from error
+
+    def close(self) -> None:
+        for engine in self._engines.values():
+            engine.dispose()
+
+
+def _upgrade(connection: Connection, locations: Sequence[Path]) -> None:
+    from alembic import command  # takes 0.2 s to import, and most starts have nothing to migrate
+    from alembic.config import Config
+
+    config = Config()
+    config.set_main_option("script_location", str(MIGRATIONS.parent))
+    config.set_main_option("path_separator", "newline")
+    config.set_main_option("version_locations", "\n".join(str(folder) for folder in locations))
+    config.attributes["connection"] = connection
+    command.upgrade(config, "heads")
+
+
+def _applied(connection: Connection) -> set[str]:
+    if connection.execute(text("select to_regclass('alembic_version')")).scalar() is None:
+        return set()
+    return set(connection.execute(text("select version_num from alembic_version")).scalars())
+
+
+def _set_principal(connection: Connection, reader: Reader) -> None:
+    literal = "{" + ",".join('"' + name.replace("\\", "\\\\").replace('"', '\\"') + '"' for name in reader.principals) + "}"
+    connection.execute(
+        text("select set_config('quoth.principals', :principals, true), set_config('quoth.principal', :name, true)"),
+        {"principals": literal, "name": reader.name},
+    )
+
+
+def _first_line(error: DBAPIError) -> str:
+    return str(error.orig).strip().split("\n")[0].rstrip(".") + "."

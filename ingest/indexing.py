@@ -1,0 +1,120 @@
+"""From a parsed document to what is stored for search: chunks, their vectors, their terms."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from pgvector import HalfVector
+
+from ingest.analysis import Analyzer
+from ingest.chunking import chunk_spans
+from ingest.embedding import pack_vectors
+from ingest.model import ChunkSpan, Embedder, ParsedDocument
+
+CHUNKER: Final = "chunk-1"
+DEFAULT_LANGUAGE: Final = "en"  # of documents too short to tell: its rules touch ASCII words only
+EMBED_BATCH: Final = 64  # texts between two progress reports
+
+
+@dataclass(frozen=True, slots=True)
+class StoredVectors:
+    vector: HalfVector
+    sentence_vectors: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class IndexedChunk:
+    span: ChunkSpan
+    text_hash: bytes
+    vectors: StoredVectors
+    terms: tuple[str, ...]  # "en:leav", in order, duplicates kept
+
+
+@dataclass(frozen=True, slots=True)
+class IndexedDocument:
+    chunks: tuple[IndexedChunk, ...]
+    analyzer: str
+    embedded: int  # how many chunks were not known before
+
+
+def index_profile(embedder: Embedder) -> str:
+    """What a document's chunks depend on besides its text; a change means they are to be made again."""
+    return f"{CHUNKER} {Analyzer(DEFAULT_LANGUAGE).version} {embedder.space}"
+
+
+def chunk_text(title: str, heading: tuple[str, ...], text: str) -> str:
+    """What stands for a chunk in both indexes: title, heading path and text, each said once."""
+    parts = [part for part in dict.fromkeys((title, *heading)) if part and not text.startswith(part)]
+    return "\n".join([" > ".join(parts), text]) if parts else text
+
+
+def index_document(
+    parsed: ParsedDocument,
+    title: str,
+    embedder: Embedder,
+    known: Mapping[bytes, StoredVectors],
+    progress: Callable[[str, int, int], None],
+) -> IndexedDocument:
+    """Cut, analyse and embed a document; chunks whose embedded text is in `known` keep their vectors.
+
+    Args:
+        known: vectors of the same embedding space by text hash.
+        progress: called with stage, done, total.
+
+    Raises:
+        ServiceError: when a remote embedder fails; nothing has been stored then.
+    """
+    progress("chunking", 0, 1)
+    spans = chunk_spans(parsed, embedder.count_tokens)
+    analyzer = Analyzer(parsed.language or DEFAULT_LANGUAGE)
+    texts = [chunk_text(title, span.heading, parsed.text[span.start : span.end]) for span in spans]
+    hashes = [_hash(text, parsed.text, span) for text, span in zip(texts, spans, strict=True)]
+    prefix = language_prefix(parsed.language)
+    terms = [tuple(prefix + term for term in analyzer.terms(text)) for text in texts]
+
+    vectors = dict(known)
+    missing = [index for index, text_hash in enumerate(hashes) if text_hash not in vectors]
+    missing = list({hashes[index]: index for index in missing}.values())
+    for at in range(0, len(missing), EMBED_BATCH):
+        progress("embedding", at, len(missing))
+        batch = missing[at : at + EMBED_BATCH]
+        vectors.update(_embedded(parsed.text, [texts[i] for i in batch], [spans[i] for i in batch],
+                                 [hashes[i] for i in batch], embedder))  # fmt: skip
+    progress("embedding", len(missing), len(missing))
+    chunks = tuple(
+        IndexedChunk(span, text_hash, vectors[text_hash], chunk_terms)
+        for span, text_hash, chunk_terms in zip(spans, hashes, terms, strict=True)
+    )
+    return IndexedDocument(chunks, analyzer.version, len(missing))
+
+
+def language_prefix(language: str) -> str:
+    """Terms carry their analyzer's language, so that 'die' in German and in English are two terms."""
+    return f"{language or DEFAULT_LANGUAGE}:"
+
+
+def language_of(analyzer_version: str) -> str:
+    """The language code that ends an analyzer's version."""
+    return analyzer_version.rpartition(":")[2]
+
+
+def _embedded(
+    canonical: str, texts: list[str], spans: list[ChunkSpan], hashes: list[bytes], embedder: Embedder
+) -> dict[bytes, StoredVectors]:
+    sentences = [canonical[start:end] for span in spans for start, end in span.sentences]
+    rows = embedder.embed([*texts, *sentences], kind="document")
+    found, at = {}, len(texts)
+    for index, (text_hash, span) in enumerate(zip(hashes, spans, strict=True)):
+        of_sentences = rows[at : at + len(span.sentences)]
+        at += len(span.sentences)
+        found[text_hash] = StoredVectors(HalfVector(rows[index]), pack_vectors(of_sentences))
+    return found
+
+
+def _hash(text: str, canonical: str, span: ChunkSpan) -> bytes:
+    # the sentences' borders decide their vectors, so they belong to what is recognised again
+    borders = ",".join(str(start - span.start) for start, _ in span.sentences)
+    return hashlib.sha256(f"{borders}\n{text}".encode()).digest()

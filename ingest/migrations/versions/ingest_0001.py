@@ -1,0 +1,93 @@
+"""The store: documents, versions, chunks, vectors, postings, and who may read them."""
+
+from alembic import op
+
+from ingest import schema
+
+revision = "ingest_0001"
+down_revision = None
+branch_labels = ("ingest",)
+depends_on = None
+
+OF_DOCUMENTS = ("version", "element", "page", "chunk", "chunk_vector")
+WORKED = ("document", "document_name", "group_member", "lex_segment", "lex_block", *OF_DOCUMENTS)
+
+
+def upgrade() -> None:
+    schema.metadata.create_all(op.get_bind())
+    for column in ("ids", "tf", "dl"):
+        op.execute(f"alter table lex_block alter {column} set storage external")  # reading is a plain copy
+
+    op.execute("""
+        create function quoth_principals() returns text[] language sql stable parallel safe
+        return nullif(current_setting('quoth.principals', true), '')::text[]""")
+    op.execute("create policy reader on document for select to quoth_reader"
+               " using (array_append(readers, '*') && (select quoth_principals()))")
+    for table in OF_DOCUMENTS:
+        # the sub-select is filtered by document's own policy
+        op.execute(f"create policy reader on {table} for select to quoth_reader"
+                   " using (document_id in (select id from document))")
+    for table in ("document", *OF_DOCUMENTS):
+        op.execute(f"grant select on {table} to quoth_reader")
+    op.execute("grant select on embedding_space to quoth_reader")
+    for table in (*WORKED, "embedding_space", "audit_event"):
+        op.execute(f"alter table {table} enable row level security")
+        op.execute(f"grant select on {table} to quoth_backup")
+    op.execute("create policy all_rows on embedding_space to quoth_reader, quoth_worker using (true)")
+
+    for table in WORKED:
+        op.execute(f"create policy worker on {table} to quoth_worker using (true) with check (true)")
+        op.execute(f"grant select, insert, update, delete on {table} to quoth_worker")
+    op.execute("grant select on embedding_space to quoth_worker")
+    op.execute("create policy append on audit_event for insert to quoth_reader, quoth_worker with check (true)")
+    op.execute("grant insert on audit_event to quoth_reader, quoth_worker")
+
+    # Sequences ignore transactions: a range is taken under a lock held for an instant, not until commit.
+    op.execute("create sequence chunk_position_seq as integer minvalue 0 start 0")
+    op.execute("""
+        create function take_positions(n integer) returns integer language plpgsql security definer
+        set search_path = public, pg_temp as $$
+        declare first integer;
+        begin
+            perform pg_advisory_lock(hashtext('quoth.chunk_position'));
+            first := nextval('chunk_position_seq');
+            perform setval('chunk_position_seq', first + greatest(n, 1) - 1);
+            perform pg_advisory_unlock(hashtext('quoth.chunk_position'));
+            return first;
+        end $$""")
+    op.execute("revoke all on function take_positions from public")
+    op.execute("grant execute on function take_positions to quoth_worker")
+
+    # The only ways to postings and memberships for the doors: by term under the reader's own mask, by user's name.
+    op.execute("""
+        create function readable_segments(collection_name text)
+        returns table (seg bigint, first integer, chunks integer, tokens bigint, analyzer text)
+        language sql stable security definer set search_path = public, pg_temp as $$
+            select s.seg, s.first, s.chunks, s.tokens, s.analyzer
+            from lex_segment s join document d on d.id = s.document_id
+            where array_append(d.readers, '*') && quoth_principals()
+              and (collection_name is null or d.collection = collection_name)
+        $$""")
+    op.execute("""
+        create function readable_blocks(terms text[], collection_name text)
+        returns table (term text, ids bytea, tf bytea, dl bytea)
+        language sql stable security definer set search_path = public, pg_temp as $$
+            select b.term, b.ids, b.tf, b.dl
+            from lex_block b join lex_segment s using (seg) join document d on d.id = s.document_id
+            where b.term = any(terms)
+              and array_append(d.readers, '*') && quoth_principals()
+              and (collection_name is null or d.collection = collection_name)
+            order by b.term, s.first
+        $$""")
+    op.execute("""
+        create function groups_of(who text) returns text[] language sql stable security definer
+        set search_path = public, pg_temp as $$
+            select coalesce(array_agg(group_name order by group_name), '{}') from group_member where user_name = who
+        $$""")
+    for function in ("readable_segments(text)", "readable_blocks(text[], text)", "groups_of(text)"):
+        op.execute(f"revoke all on function {function} from public")
+        op.execute(f"grant execute on function {function} to quoth_reader, quoth_worker")
+
+
+def downgrade() -> None:
+    raise NotImplementedError("The first migration has nothing before it; restore a backup instead.")

@@ -1,0 +1,112 @@
+"""The stored originals, by the SHA-256 of their bytes, behind fsspec: a local folder, or any store it can reach."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import shutil
+import tempfile
+import uuid
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import fsspec
+from fsspec.implementations.local import LocalFileSystem
+
+from ingest.errors import ServiceError
+
+BLOCK_BYTES = 1 << 20
+
+
+class Originals:
+    """A content-addressed store. Whoever writes or deletes holds the database's lock on the hash (see storing)."""
+
+    def __init__(self, url: str) -> None:
+        self._fs, root = fsspec.core.url_to_fs(url)
+        self._root = str(root).rstrip("/")
+        self._local = isinstance(self._fs, LocalFileSystem)
+
+    def _place(self, sha256: bytes) -> str:
+        name = sha256.hex()
+        return f"{self._root}/{name[:2]}/{name}"
+
+    def put(self, path: Path, sha256: bytes) -> None:
+        """Store the file's bytes; a second put of the same bytes does nothing. Never leaves half a file."""
+        place = self._place(sha256)
+        if self._fs.exists(place):
+            return
+        parent = place.rsplit("/", 1)[0]
+        self._fs.makedirs(parent, exist_ok=True)
+        half = f"{parent}/.half-{uuid.uuid4().hex}"
+        try:
+            with path.open("rb") as source, self._fs.open(half, "wb") as target:
+                shutil.copyfileobj(source, target, BLOCK_BYTES)
+                if self._local:
+                    target.flush()
+                    os.fsync(target.fileno())
+            self._fs.mv(half, place)
+        except OSError as error:
+            with contextlib.suppress(OSError):
+                self._fs.rm_file(half)
+            raise ServiceError(f"The original could not be stored: {error.strerror or error}. Free some space.") from error
+
+    def read(self, sha256: bytes) -> bytes:
+        try:
+            return bytes(self._fs.cat_file(self._place(sha256)))
+        except FileNotFoundError as error:
+            raise ServiceError(f"The original {sha256.hex()[:12]} is missing from the store; add the file again.") from error
+
+    @contextmanager
+    def local_file(self, sha256: bytes) -> Iterator[Path]:
+        """The original as a file of this machine, for a parser; a copy where the store is elsewhere."""
+        place = self._place(sha256)
+        if not self._fs.exists(place):
+            raise ServiceError(f"The original {sha256.hex()[:12]} is missing from the store; add the file again.")
+        if self._local:
+            yield Path(place)
+            return
+        with tempfile.TemporaryDirectory(prefix="quoth-original-") as folder:
+            copy = Path(folder) / sha256.hex()
+            self._fs.get_file(place, str(copy))
+            yield copy
+
+    def delete(self, sha256: bytes) -> None:
+        with contextlib.suppress(FileNotFoundError):
+            self._fs.rm_file(self._place(sha256))
+
+    def holds(self, sha256: bytes) -> bool:
+        return bool(self._fs.exists(self._place(sha256)))
+
+    def unreferenced(self, referenced: Collection[bytes], *, older_than_s: float) -> list[bytes]:
+        """Hashes that no version names any more: what a kill between file and transaction leaves behind."""
+        import time
+
+        found = []
+        known = {sha256.hex() for sha256 in referenced}
+        for place, entry in self._fs.find(self._root, detail=True).items():
+            name = place.rsplit("/", 1)[-1]
+            written = entry.get("mtime") or entry.get("created") or 0
+            if isinstance(written, (int, float)) and time.time() - written < older_than_s:
+                continue
+            if name.startswith(".half-"):
+                self._fs.rm_file(place)
+            elif len(name) == 64 and name not in known:
+                found.append(bytes.fromhex(name))
+        return found
+
+
+def snapshot(path: Path, folder: Path) -> tuple[Path, bytes, int]:
+    """Copy a file that others may be writing; return the copy, its SHA-256 and its size in bytes.
+
+    What is parsed, hashed and stored is then one and the same thing.
+    """
+    digest, size = hashlib.sha256(), 0
+    descriptor, name = tempfile.mkstemp(prefix="add-", dir=folder)
+    with path.open("rb") as source, os.fdopen(descriptor, "wb") as target:
+        while block := source.read(BLOCK_BYTES):
+            digest.update(block)
+            target.write(block)
+            size += len(block)
+    return Path(name), digest.digest(), size

@@ -1,0 +1,192 @@
+"""The store's tables. Migrations make them; a test holds the two together.
+
+Every table that grows with the documents starts its key with `document_id` and has no trigger, so that it can be
+distributed by document. The posting blocks and the names are small and local.
+"""
+
+from __future__ import annotations
+
+from pgvector.sqlalchemy import HALFVEC
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    CheckConstraint,
+    Column,
+    DateTime,
+    Float,
+    ForeignKey,
+    ForeignKeyConstraint,
+    Identity,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    SmallInteger,
+    Table,
+    Text,
+    Uuid,
+    text,
+)
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB
+
+metadata = MetaData()
+
+NOW = text("now()")
+
+
+def document_key(**options: bool) -> Column:
+    return Column("document_id", Uuid, ForeignKey("document.id", ondelete="CASCADE"), **options)  # type: ignore[arg-type]
+
+
+document = Table(
+    "document",
+    metadata,
+    Column("id", Uuid, primary_key=True),
+    Column("collection", Text, nullable=False),
+    Column("source", Text, nullable=False),
+    Column("title", Text, nullable=False),
+    Column("owner", Text, nullable=False),
+    Column("readers", ARRAY(Text), nullable=False),  # decides who may read; nothing else does
+    Column("current_version", Integer, nullable=False),
+    Column("chunks", Integer, nullable=False),  # of the current version
+    Column("index_profile", Text, nullable=False),  # chunker, analyzer and embedding space the chunks were made with
+    Column("created_at", DateTime(timezone=True), nullable=False, server_default=NOW),
+    Column("updated_at", DateTime(timezone=True), nullable=False, server_default=NOW),
+    CheckConstraint("cardinality(readers) > 0 and not ('*' = any(readers))", name="document_readers_named"),
+)
+
+document_name = Table(
+    "document_name",  # apart from `document`, whose only unique key may be its distribution key
+    metadata,
+    Column("collection", Text, primary_key=True),
+    Column("source", Text, primary_key=True),
+    Column("document_id", Uuid, nullable=False, unique=True),
+)
+
+version = Table(
+    "version",
+    metadata,
+    document_key(primary_key=True),
+    Column("number", Integer, primary_key=True),  # from 1
+    Column("sha256", LargeBinary, nullable=False),  # of the bytes
+    Column("parser_profile", Text, nullable=False),
+    Column("title", Text, nullable=False),
+    Column("media_type", Text, nullable=False),
+    Column("language", Text, nullable=False),  # ISO 639-1 or ""
+    Column("byte_count", BigInteger, nullable=False),
+    Column("page_count", Integer),
+    Column("canonical_text", Text, nullable=False),
+    Column("text_sha256", LargeBinary, nullable=False),
+    Column("warnings", ARRAY(Text), nullable=False),
+    Column("added_at", DateTime(timezone=True), nullable=False, server_default=NOW),
+)
+
+element = Table(
+    "element",
+    metadata,
+    document_key(primary_key=True),
+    Column("version", Integer, primary_key=True),
+    Column("ordinal", Integer, primary_key=True),
+    Column("category", Text, nullable=False),
+    Column("depth", Integer, nullable=False),
+    Column("start_offset", Integer, nullable=False),
+    Column("end_offset", Integer, nullable=False),
+    Column("page", Integer),
+    Column("place", JSONB, nullable=False),
+    ForeignKeyConstraint(["document_id", "version"], ["version.document_id", "version.number"], ondelete="CASCADE"),
+)
+
+page = Table(
+    "page",
+    metadata,
+    document_key(primary_key=True),
+    Column("version", Integer, primary_key=True),
+    Column("page", Integer, primary_key=True),
+    Column("start_offset", Integer, nullable=False),
+    Column("end_offset", Integer, nullable=False),
+    Column("width", Float, nullable=False),  # points, as displayed
+    Column("height", Float, nullable=False),
+    Column("boxes", LargeBinary, nullable=False),  # zlib of little-endian uint16 (end - start, 4)
+    ForeignKeyConstraint(["document_id", "version"], ["version.document_id", "version.number"], ondelete="CASCADE"),
+)
+
+chunk = Table(
+    "chunk",  # of current versions only
+    metadata,
+    document_key(primary_key=True),
+    Column("id", Uuid, primary_key=True),
+    Column("version", Integer, nullable=False),
+    Column("ordinal", Integer, nullable=False),  # within the document, from 0
+    Column("position", Integer, nullable=False),  # across the store, contiguous per document: the postings' id
+    Column("start_offset", Integer, nullable=False),
+    Column("end_offset", Integer, nullable=False),
+    Column("heading", ARRAY(Text), nullable=False),
+    Column("page", Integer),
+    Column("text", Text, nullable=False),  # canonical_text[start:end], so that a hit need not read a whole book
+    Column("text_hash", LargeBinary, nullable=False),  # of what is embedded: title, heading path, text
+    Column("tokens", Integer, nullable=False),
+    Column("sentences", ARRAY(Integer), nullable=False),  # start, end, start, end ... of the canonical text
+    ForeignKeyConstraint(["document_id", "version"], ["version.document_id", "version.number"], ondelete="CASCADE"),
+    Index("chunk_position", "position"),
+)
+
+embedding_space = Table(
+    "embedding_space",
+    metadata,
+    Column("id", SmallInteger, Identity(always=True), primary_key=True),
+    Column("name", Text, nullable=False, unique=True),  # model, revision, dimensions
+    Column("dimensions", Integer, nullable=False),
+    Column("active", Boolean, nullable=False),
+    Column("created_at", DateTime(timezone=True), nullable=False, server_default=NOW),
+)
+
+chunk_vector = Table(
+    "chunk_vector",  # one HNSW index per space, over vector::halfvec(dimensions), made with the space
+    metadata,
+    document_key(primary_key=True),
+    Column("chunk_id", Uuid, primary_key=True),
+    Column("space", SmallInteger, primary_key=True),
+    Column("vector", HALFVEC, nullable=False),
+    Column("sentence_vectors", LargeBinary, nullable=False),  # int8, one row per sentence; ingest.embedding packs them
+    ForeignKeyConstraint(["document_id", "chunk_id"], ["chunk.document_id", "chunk.id"], ondelete="CASCADE"),
+)
+
+lex_segment = Table(
+    "lex_segment",
+    metadata,
+    Column("seg", BigInteger, Identity(always=True), primary_key=True),
+    Column("document_id", Uuid, nullable=False, index=True),  # one segment per document until segments are merged
+    Column("first", Integer, nullable=False),  # lowest chunk.position
+    Column("chunks", Integer, nullable=False),
+    Column("tokens", BigInteger, nullable=False),
+    Column("analyzer", Text, nullable=False),
+)
+
+lex_block = Table(
+    "lex_block",
+    metadata,
+    Column("term", Text, primary_key=True),
+    Column("seg", BigInteger, ForeignKey("lex_segment.seg", ondelete="CASCADE"), primary_key=True, index=True),
+    Column("ids", LargeBinary, nullable=False),  # <i4, rising: chunk.position
+    Column("tf", LargeBinary, nullable=False),  # u1, capped at 255
+    Column("dl", LargeBinary, nullable=False),  # <u2, capped at 65,535
+)
+
+group_member = Table(
+    "group_member",
+    metadata,
+    Column("user_name", Text, primary_key=True),
+    Column("group_name", Text, primary_key=True),
+)
+
+audit_event = Table(
+    "audit_event",  # append-only; ids, names and counts, never text of a document or a question
+    metadata,
+    Column("id", BigInteger, Identity(always=True), primary_key=True),
+    Column("at", DateTime(timezone=True), nullable=False, server_default=text("clock_timestamp()")),
+    Column("principal", Text, nullable=False),
+    Column("operator", Text),  # who acted in the principal's name
+    Column("action", Text, nullable=False),
+    Column("subject", Uuid),
+    Column("detail", JSONB, nullable=False),
+)

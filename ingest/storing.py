@@ -1,0 +1,347 @@
+"""Writing a version: everything that makes it searchable and citable goes in with one transaction, or nothing does."""
+
+from __future__ import annotations
+
+import hashlib
+import uuid
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from sqlalchemy import Connection, Row, delete, func, insert, select, text, update
+from sqlalchemy.dialects.postgresql import insert as upsert
+
+from ingest import schema
+from ingest.database import Database
+from ingest.indexing import IndexedDocument, StoredVectors
+from ingest.locating import pack_boxes
+from ingest.model import DocumentId, ParsedDocument
+from ingest.originals import Originals
+from ingest.postings import postings_of
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """What makes two files the same document."""
+
+    collection: str
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
+class NewVersion:
+    """A version ready to be stored."""
+
+    identity: Identity
+    title: str
+    sha256: bytes
+    byte_count: int
+    parser_profile: str
+    index_profile: str
+    parsed: ParsedDocument
+    indexed: IndexedDocument
+
+
+@dataclass(frozen=True, slots=True)
+class Current:
+    """What the store holds under an identity now."""
+
+    document: DocumentId
+    version: int
+    sha256: bytes
+    parser_profile: str
+    index_profile: str
+    owner: str
+    readers: tuple[str, ...]
+    chunks: int
+    pages: int | None
+    text_sha256: bytes
+
+
+def current(connection: Connection, identity: Identity) -> Current | None:
+    d, v, n = schema.document, schema.version, schema.document_name
+    row = connection.execute(
+        select(d, v.c.number, v.c.sha256, v.c.parser_profile, v.c.page_count, v.c.text_sha256)
+        .join(n, n.c.document_id == d.c.id)
+        .join(v, (v.c.document_id == d.c.id) & (v.c.number == d.c.current_version))
+        .where(n.c.collection == identity.collection, n.c.source == identity.source)
+    ).one_or_none()
+    return None if row is None else _current(row)
+
+
+def _current(row: Row) -> Current:
+    return Current(
+        document=DocumentId(row.id),
+        version=row.number,
+        sha256=row.sha256,
+        parser_profile=row.parser_profile,
+        index_profile=row.index_profile,
+        owner=row.owner,
+        readers=tuple(row.readers),
+        chunks=row.chunks,
+        pages=row.page_count,
+        text_sha256=row.text_sha256,
+    )
+
+
+def known_vectors(connection: Connection, document: DocumentId, space: int) -> dict[bytes, StoredVectors]:
+    """The vectors of a document's chunks in one embedding space, by the hash of the text they were made from."""
+    c, v = schema.chunk, schema.chunk_vector
+    rows = connection.execute(
+        select(c.c.text_hash, v.c.vector, v.c.sentence_vectors)
+        .join(v, (v.c.document_id == c.c.document_id) & (v.c.chunk_id == c.c.id))
+        .where(c.c.document_id == document, v.c.space == space)
+    )
+    return {row.text_hash: StoredVectors(row.vector, row.sentence_vectors) for row in rows}
+
+
+def lock(connection: Connection, *names: str) -> None:
+    """Hold the named things until the transaction ends; in one order, so that two never wait for each other."""
+    for name in sorted(names):
+        connection.execute(text("select pg_advisory_xact_lock(hashtextextended(:name, 0))"), {"name": f"quoth.{name}"})
+
+
+def lock_identity(connection: Connection, identity: Identity) -> None:
+    lock(connection, f"document {identity.collection}\n{identity.source}")
+
+
+def lock_original(connection: Connection, sha256: bytes) -> None:
+    """Whoever puts or deletes an original holds this: a file goes only when no version names it."""
+    lock(connection, f"original {sha256.hex()}")
+
+
+def store(
+    connection: Connection,
+    new: NewVersion,
+    originals: Originals,
+    file: Path | None,
+    *,
+    space: int,
+    readers: Sequence[str] | None,
+    owner: str | None,
+) -> tuple[DocumentId, int]:
+    """Write a version and make it the current one. The caller holds the identity's lock and commits.
+
+    Args:
+        file: the bytes to keep as the original; None when they are stored already.
+        readers, owner: None keeps what an existing document has.
+
+    Returns:
+        The document's id and the number of the version that answers after the commit.
+    """
+    before = current(connection, new.identity)
+    text_sha256 = hashlib.sha256(new.parsed.text.encode()).digest()
+    if file is not None:
+        lock_original(connection, new.sha256)
+        originals.put(file, new.sha256)
+    same_version = (
+        before is not None
+        and (before.sha256, before.parser_profile) == (new.sha256, new.parser_profile)
+        and before.text_sha256 == text_sha256
+    )
+    document = before.document if before else DocumentId(uuid.uuid4())
+    number = before.version if before and same_version else _next_number(connection, document)
+    _write_document(connection, new, document, number, before, readers, owner)
+    if not same_version:
+        _write_version(connection, new, document, number, text_sha256)
+    _write_chunks(connection, new, document, number, space)
+    return document, number
+
+
+def _next_number(connection: Connection, document: DocumentId) -> int:
+    v = schema.version
+    return (connection.scalar(select(func.max(v.c.number)).where(v.c.document_id == document)) or 0) + 1
+
+
+def _write_document(
+    connection: Connection,
+    new: NewVersion,
+    document: DocumentId,
+    number: int,
+    before: Current | None,
+    readers: Sequence[str] | None,
+    owner: str | None,
+) -> None:
+    d = schema.document
+    values = {
+        "title": new.title,
+        "current_version": number,
+        "chunks": len(new.indexed.chunks),
+        "index_profile": new.index_profile,
+        "updated_at": func.now(),
+    }
+    if readers is not None:
+        values["readers"] = list(readers)
+    if owner is not None:
+        values["owner"] = owner
+    if before is None:
+        collection, source = new.identity.collection, new.identity.source
+        defaults = {"id": document, "collection": collection, "source": source, "readers": ["everyone"], "owner": ""}
+        connection.execute(insert(d).values(defaults | values))
+        connection.execute(
+            insert(schema.document_name).values(collection=collection, source=source, document_id=document)
+        )
+    else:
+        connection.execute(update(d).where(d.c.id == document).values(values))
+
+
+def _write_version(
+    connection: Connection, new: NewVersion, document: DocumentId, number: int, text_sha256: bytes
+) -> None:
+    parsed = new.parsed
+    connection.execute(
+        insert(schema.version).values(
+            document_id=document,
+            number=number,
+            sha256=new.sha256,
+            parser_profile=new.parser_profile,
+            title=new.title,
+            media_type=parsed.media_type,
+            language=parsed.language,
+            byte_count=new.byte_count,
+            page_count=parsed.page_count,
+            canonical_text=parsed.text,
+            text_sha256=text_sha256,
+            warnings=list(parsed.warnings),
+        )
+    )
+    if parsed.elements:
+        connection.execute(
+            insert(schema.element),
+            [
+                {
+                    "document_id": document,
+                    "version": number,
+                    "ordinal": element.ordinal,
+                    "category": element.category,
+                    "depth": element.depth,
+                    "start_offset": element.start,
+                    "end_offset": element.end,
+                    "page": element.page,
+                    "place": dict(element.place),
+                }
+                for element in parsed.elements
+            ],
+        )
+    _copy(
+        connection,
+        "page (document_id, version, page, start_offset, end_offset, width, height, boxes)",
+        (
+            (document, number, page.page, page.start, page.end, page.width, page.height, pack_boxes(page))
+            for page in parsed.pages
+        ),
+    )
+
+
+def _write_chunks(connection: Connection, new: NewVersion, document: DocumentId, number: int, space: int) -> None:
+    c, s = schema.chunk, schema.lex_segment
+    connection.execute(delete(c).where(c.c.document_id == document))
+    connection.execute(delete(s).where(s.c.document_id == document))
+    chunks = new.indexed.chunks
+    first = connection.scalar(text("select take_positions(:n)"), {"n": len(chunks)}) or 0
+    ids = _chunk_ids(document, [chunk.text_hash for chunk in chunks])
+    _copy(
+        connection,
+        "chunk (document_id, id, version, ordinal, position, start_offset, end_offset, heading, page, text,"
+        " text_hash, tokens, sentences)",
+        (
+            (
+                document, chunk_id, number, ordinal, first + ordinal, chunk.span.start, chunk.span.end,
+                list(chunk.span.heading), chunk.span.page, new.parsed.text[chunk.span.start : chunk.span.end],
+                chunk.text_hash, chunk.span.tokens,
+                [offset for span in chunk.span.sentences for offset in span],
+            )
+            for ordinal, (chunk_id, chunk) in enumerate(zip(ids, chunks, strict=True))
+        ),
+    )  # fmt: skip
+    _copy(
+        connection,
+        "chunk_vector (document_id, chunk_id, space, vector, sentence_vectors)",
+        (
+            (document, chunk_id, space, chunk.vectors.vector.to_text(), chunk.vectors.sentence_vectors)
+            for chunk_id, chunk in zip(ids, chunks, strict=True)
+        ),
+    )
+    terms = [chunk.terms for chunk in chunks]
+    segment = connection.scalar(
+        insert(s)
+        .values(
+            document_id=document,
+            first=first,
+            chunks=len(chunks),
+            tokens=sum(map(len, terms)),
+            analyzer=new.indexed.analyzer,
+        )
+        .returning(s.c.seg)
+    )
+    _copy(
+        connection,
+        "lex_block (term, seg, ids, tf, dl)",
+        ((term, segment, block.ids, block.tf, block.dl) for term, block in postings_of(terms, first).items()),
+    )
+
+
+def _chunk_ids(document: DocumentId, hashes: Sequence[bytes]) -> list[uuid.UUID]:
+    """Stable names: a chunk whose text did not change keeps its id through a replacement."""
+    seen: dict[bytes, int] = {}
+    ids = []
+    for text_hash in hashes:
+        seen[text_hash] = seen.get(text_hash, 0) + 1
+        ids.append(uuid.uuid5(document, f"{text_hash.hex()} {seen[text_hash]}"))
+    return ids
+
+
+def _copy(connection: Connection, target: str, rows: Iterable[tuple]) -> None:
+    raw = connection.connection.driver_connection
+    assert raw is not None
+    with raw.cursor() as cursor, cursor.copy(f"copy {target} from stdin") as copy:
+        for row in rows:
+            copy.write_row(row)
+
+
+def ensure_space(connection: Connection, name: str, dimensions: int) -> int:
+    """The id of an embedding space, made with its HNSW index when it is new. Acts as the tables' owner."""
+    table = schema.embedding_space
+    known = connection.scalar(select(table.c.id).where(table.c.name == name))
+    if known is not None:
+        return known
+    connection.execute(text("select pg_advisory_xact_lock(hashtext('quoth.space'))"))
+    made = connection.scalar(
+        upsert(table)
+        .values(name=name, dimensions=dimensions, active=True)
+        .on_conflict_do_nothing()
+        .returning(table.c.id)
+    )
+    if made is None:
+        return connection.execute(select(table.c.id).where(table.c.name == name)).scalar_one()
+    connection.execute(
+        text(
+            f"create index chunk_vector_hnsw_{made} on chunk_vector using hnsw"
+            f" ((vector::halfvec({int(dimensions)})) halfvec_cosine_ops) with (m = 16, ef_construction = 64)"
+            f" where space = {made}"
+        )
+    )
+    return made
+
+
+def set_properties(
+    connection: Connection, document: DocumentId, readers: Sequence[str] | None, owner: str | None
+) -> None:
+    """Change who may read a document, or who owns it; None leaves it as it is. Holds at the commit, for every door."""
+    d = schema.document
+    values: dict[str, object] = {}
+    if readers is not None:
+        values["readers"] = list(readers)
+    if owner is not None:
+        values["owner"] = owner
+    if values:
+        connection.execute(update(d).where(d.c.id == document).values(values))
+
+
+def delete_if_unreferenced(database: Database, originals: Originals, sha256: bytes) -> None:
+    """Delete an original unless some version still names it, under the lock that `store` takes to write it."""
+    v = schema.version
+    with database.working() as connection:
+        lock_original(connection, sha256)
+        if not connection.scalar(select(select(v).where(v.c.sha256 == sha256).exists())):
+            originals.delete(sha256)

@@ -1,0 +1,248 @@
+"""Retrieval's main path: a question and a reader in, ranked hits out, each stage timed and its ranks kept."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from uuid import UUID
+
+import numpy as np
+from numpy.typing import NDArray
+from sqlalchemy import Connection, select
+
+from ingest import schema
+from ingest.access import Reader
+from ingest.catalog import readable
+from ingest.database import Database
+from ingest.embedding import unpack_vectors
+from ingest.errors import ServiceError, UsageError
+from ingest.model import ChunkId, DocumentId, Embedder
+from retrieval.dense import DenseHit, Space, cosines, dense_search
+from retrieval.fusion import theoretical_min_max
+from retrieval.lexical import LexicalResult, lexical_search
+from retrieval.model import STAGES, Hit, SearchResult, Stage
+from retrieval.reranking import Asked, Reranker
+from retrieval.settings import RetrievalSettings
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A chunk that at least one stage brought, with every stage's score."""
+
+    chunk: UUID
+    position: int
+    lexical: float
+    cosine: float
+
+
+class Search:
+    """Searches one store. Holds no state between questions."""
+
+    def __init__(
+        self,
+        database: Database,
+        embedder: Embedder,
+        space: Space,
+        reranker: Reranker | None,
+        settings: RetrievalSettings,
+    ) -> None:
+        self._database = database
+        self._embedder = embedder
+        self._space = space
+        self._reranker = reranker
+        self._settings = settings
+
+    def search(
+        self,
+        question: str,
+        reader: Reader,
+        *,
+        k: int = 10,
+        stage: Stage = "reranked",
+        collection: str | None = None,
+    ) -> SearchResult:
+        """The k best chunks the reader may read, by one stage; hits carry their ranks in all of them.
+
+        Raises:
+            UsageError: an empty question, or k below 1.
+            ServiceError: the database does not answer.
+        """
+        asked_for = question.strip().replace("\x00", "")
+        if not asked_for or k < 1:
+            raise UsageError("Ask something: the question is empty." if k >= 1 else f"k must be at least 1, not {k}.")
+        clock = _Clock()
+        depth = max(self._settings.depth, k)
+        text, notes = self._bounded(asked_for)
+        vector = self._embedded(text, notes)
+        clock.lap("embed")
+        with self._database.reading(reader) as connection:
+            lexical = lexical_search(connection, text, collection, keep=depth)
+            clock.lap("lexical")
+            dense: list[DenseHit] = []
+            if vector is not None:
+                dense, _ = dense_search(connection, reader, vector, self._space, collection, k=depth)
+            clock.lap("dense")
+            order = self._fused(connection, reader, lexical, dense, vector)
+            hits = self._loaded(connection, reader, order, lexical, dense)
+            clock.lap("fuse")
+        hits = self._reranked(hits, Asked(text, vector, lexical.idf, lexical.language))
+        clock.lap("rerank")
+        shown = _by_stage(hits, stage, k)
+        return SearchResult(asked_for, stage, shown, clock.timings_ms(), vector, lexical.idf, lexical.language, tuple(notes))
+
+    def _bounded(self, question: str) -> tuple[str, list[str]]:
+        limit = self._settings.max_question_chars
+        if len(question) <= limit:
+            return question, []
+        return question[:limit], [f"The question is longer than {limit} characters; its beginning was searched for."]
+
+    def _embedded(self, question: str, notes: list[str]) -> NDArray[np.float32] | None:
+        try:
+            return self._embedder.embed([question], kind="query")[0]
+        except ServiceError as error:
+            notes.append(f"Searched by words only: {error}")
+            return None
+
+    def _fused(
+        self,
+        connection: Connection,
+        reader: Reader,
+        lexical: LexicalResult,
+        dense: Sequence[DenseHit],
+        vector: NDArray[np.float32] | None,
+    ) -> list[tuple[Candidate, float]]:
+        """Candidates of both stages, every score known for every candidate, best first."""
+        known = {hit.position for hit in dense}
+        missing = [int(position) for position in lexical.positions if int(position) not in known]
+        filled = cosines(connection, reader, vector, self._space, missing) if vector is not None else []
+        exact = dict(zip(lexical.positions.tolist(), lexical.scores.tolist(), strict=True))
+        candidates = [
+            Candidate(
+                hit.chunk,
+                hit.position,
+                exact.get(hit.position, float(_at(lexical.every_score, hit.position))),
+                hit.cosine,
+            )
+            for hit in (*dense, *filled)
+        ]
+        if vector is None:
+            candidates = self._without_vectors(connection, reader, exact)
+        if not candidates:
+            return []
+        scores = theoretical_min_max(
+            np.array([candidate.lexical for candidate in candidates]),
+            np.array([candidate.cosine for candidate in candidates]),
+            alpha=self._settings.alpha if vector is not None else 0.0,
+        )
+        ranked = sorted(zip(candidates, scores.tolist(), strict=True), key=lambda one: (-one[1], one[0].position))
+        return ranked
+
+    def _without_vectors(self, connection: Connection, reader: Reader, exact: dict[int, float]) -> list[Candidate]:
+        c, d = schema.chunk, schema.document
+        rows = connection.execute(
+            select(c.c.id, c.c.position)
+            .join(d, d.c.id == c.c.document_id)
+            .where(c.c.position.in_(list(exact)), readable(reader))
+        )
+        return [Candidate(row.id, row.position, exact[row.position], 0.0) for row in rows]
+
+    def _loaded(
+        self,
+        connection: Connection,
+        reader: Reader,
+        order: Sequence[tuple[Candidate, float]],
+        lexical: LexicalResult,
+        dense: Sequence[DenseHit],
+    ) -> list[Hit]:
+        """Hits in fused order, with text and sentence vectors; the join on `document` decides who sees them."""
+        c, d, v = schema.chunk, schema.document, schema.chunk_vector
+        rows = connection.execute(
+            select(c, d.c.source, d.c.collection, d.c.title, d.c.updated_at, v.c.sentence_vectors)
+            .join(d, (d.c.id == c.c.document_id) & (d.c.current_version == c.c.version))
+            .join(
+                v,
+                (v.c.document_id == c.c.document_id) & (v.c.chunk_id == c.c.id) & (v.c.space == self._space.id),
+                isouter=True,
+            )
+            .where(c.c.position.in_([candidate.position for candidate, _ in order]), readable(reader))
+        )
+        found = {row.position: row for row in rows}
+        lexical_rank = {int(position): rank for rank, position in enumerate(lexical.positions, 1)}
+        dense_rank = {hit.position: rank for rank, hit in enumerate(dense, 1)}
+        hits = []
+        for candidate, fused in order:
+            row = found.get(candidate.position)
+            if row is None:
+                continue
+            ranks: dict[Stage, int] = {"fused": len(hits) + 1}
+            if candidate.position in lexical_rank:
+                ranks["lexical"] = lexical_rank[candidate.position]
+            if candidate.position in dense_rank:
+                ranks["dense"] = dense_rank[candidate.position]
+            offsets = row.sentences
+            hits.append(
+                Hit(
+                    rank=0,
+                    score=0.0,
+                    source=row.source,
+                    collection=row.collection,
+                    title=row.title,
+                    document=DocumentId(row.document_id),
+                    version=row.version,
+                    chunk=ChunkId(row.id),
+                    page=row.page,
+                    start=row.start_offset,
+                    end=row.end_offset,
+                    heading=tuple(row.heading),
+                    text=row.text,
+                    updated=row.updated_at.date().isoformat(),
+                    ranks=ranks,
+                    scores={"lexical": candidate.lexical, "dense": candidate.cosine, "fused": fused},
+                    sentences=tuple(zip(offsets[::2], offsets[1::2], strict=True)),
+                    sentence_vectors=None
+                    if row.sentence_vectors is None
+                    else unpack_vectors(row.sentence_vectors, self._space.dimensions),
+                )
+            )
+        return hits
+
+    def _reranked(self, hits: list[Hit], asked: Asked) -> list[Hit]:
+        top, rest = hits[: self._settings.rerank_depth], hits[self._settings.rerank_depth :]
+        if self._reranker is None:
+            scores = [hit.scores["fused"] for hit in top]
+        else:
+            scores = self._reranker.scores(asked, top)
+        order = sorted(range(len(top)), key=lambda at: (-scores[at], at))
+        floor = min(scores, default=0.0)
+        ranked = [(top[at], scores[at]) for at in order]
+        ranked += [(hit, floor - 1 - rank / 1000) for rank, hit in enumerate(rest)]  # below, in fused order
+        return [
+            replace(hit, ranks={**hit.ranks, "reranked": rank}, scores={**hit.scores, "reranked": score})
+            for rank, (hit, score) in enumerate(ranked, 1)
+        ]
+
+
+def _by_stage(hits: Sequence[Hit], stage: Stage, k: int) -> tuple[Hit, ...]:
+    if stage not in STAGES:
+        raise UsageError(f"{stage!r} is not a stage. Use one of: {', '.join(STAGES)}.")
+    ranked = sorted((hit for hit in hits if stage in hit.ranks), key=lambda hit: hit.ranks[stage])
+    return tuple(replace(hit, rank=rank, score=hit.scores[stage]) for rank, hit in enumerate(ranked[:k], 1))
+
+
+def _at(scores: NDArray[np.float32], position: int) -> float:
+    return float(scores[position]) if position < scores.size else 0.0
+
+
+class _Clock:
+    def __init__(self) -> None:
+        self._started = self._last = time.perf_counter()
+        self._laps: dict[str, float] = {}
+
+    def lap(self, name: str) -> None:
+        now = time.perf_counter()
+        self._laps[name] = round((now - self._last) * 1000, 2)
+        self._last = now
+
+    def timings_ms(self) -> dict[str, float]:
+        return {**self._laps, "total": round((time.perf_counter() - self._started) * 1000, 2)}
