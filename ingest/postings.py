@@ -94,5 +94,5 @@ class CandidateBM25(BM25Okapi):
     ) -> None:
         # not super().__init__: it would count these few candidates and make its own idf
         self.k1, self.b, self.epsilon, self.tokenizer = k1, b, 0.25, None
-        self.doc_freqs, self.doc_len = doc_freqs, doc_len
+        self.doc_freqs, self.doc_len = doc_freqs, np.asarray(doc_len, np.float64)
         self.idf, self.avgdl, self.corpus_size = idf, avgdl, len(doc_freqs)
