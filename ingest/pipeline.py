@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
+import tempfile
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
@@ -11,7 +13,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import Final
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 
 from ingest import schema, storing
 from ingest.canonical import PARSER_PROFILE
@@ -106,6 +108,44 @@ class Pipeline:
                     with contextlib.suppress(BaseException):
                         future.result().file.unlink(missing_ok=True)
 
+    def add_parsed(
+        self,
+        identity: Identity,
+        original: bytes,
+        parsed: ParsedDocument,
+        *,
+        profile: str,
+        readers: Sequence[str],
+        owner: str | None = None,
+        progress: Progress | None = None,
+    ) -> Receipt:
+        """Index and store a document that needs no parser, such as a record of a test collection.
+
+        Args:
+            original: the bytes it was made from, kept as any original is.
+            profile: stands for what made `parsed` of the bytes, in the place of the parser's own profile.
+        """
+        started = time.monotonic()
+        item = Input(Path(identity.source), identity, tuple(readers), owner)
+        with tempfile.NamedTemporaryFile(dir=self._scratch, prefix="add-") as file:
+            file.write(original)
+            file.flush()
+            taken = Taken(Path(file.name), hashlib.sha256(original).digest(), len(original), parsed)
+            receipt = self._store(item, taken, parsed, parsed.title, profile, progress or (lambda *_: None))
+        return replace(receipt, seconds=round(time.monotonic() - started, 3))
+
+    def up_to_date(self, collection: str, profile: str) -> dict[str, bytes]:
+        """SHA-256 by source of a collection's documents that were parsed under `profile` and indexed as now."""
+        d, v = schema.document, schema.version
+        with self._database.working() as connection:
+            rows = connection.execute(
+                select(d.c.source, v.c.sha256)
+                .join(v, (v.c.document_id == d.c.id) & (v.c.number == d.c.current_version))
+                .where(d.c.collection == collection)
+                .where(v.c.parser_profile == profile, d.c.index_profile == self._profile)
+            ).all()
+        return {row.source: row.sha256 for row in rows}
+
     def reindex(self, documents: Sequence[DocumentId], *, progress: Progress | None = None) -> Iterator[Receipt]:
         """Parse and index stored originals again, every chunk anew; yield one receipt per document."""
         report = progress or (lambda source, stage, done, total: None)
@@ -124,6 +164,18 @@ class Pipeline:
             if time.time() - left.stat().st_mtime > SWEEP_AFTER_S:
                 left.unlink(missing_ok=True)
         return len(stray)
+
+    def stale(self) -> int:
+        """How many documents were parsed or indexed otherwise than they would be now."""
+        d, v = schema.document, schema.version
+        with self._database.working() as connection:
+            return connection.scalar(
+                select(func.count())
+                .select_from(d)
+                .join(v, (v.c.document_id == d.c.id) & (v.c.number == d.c.current_version))
+                .where((v.c.parser_profile != PARSER_PROFILE) | (d.c.index_profile != self._profile))
+                .where(d.c.collection.not_like("eval-%"))
+            ) or 0
 
     def _take(self, item: Input, report: Progress) -> Taken:
         if item.refused:
@@ -170,7 +222,8 @@ class Pipeline:
             if taken.parsed is None:
                 receipt = self._unchanged(item)
             else:
-                receipt = self._store(item, taken, taken.parsed, report)
+                title = taken.parsed.title or title_from(item.identity.source)
+                receipt = self._store(item, taken, taken.parsed, title, PARSER_PROFILE, report)
         except DocumentError as error:
             return self._failed(nothing, item, error, started)
         finally:
@@ -201,18 +254,19 @@ class Pipeline:
             before.pages, before.chunks, 0, seconds=0.0,
         )  # fmt: skip
 
-    def _store(self, item: Input, taken: Taken, parsed: ParsedDocument, report: Progress) -> Receipt:
+    def _store(
+        self, item: Input, taken: Taken, parsed: ParsedDocument, title: str, profile: str, report: Progress
+    ) -> Receipt:
         identity = item.identity
         with self._database.working() as connection:
             before = storing.current(connection, identity)
             known = storing.known_vectors(connection, before.document, self._space) if before else {}
-        title = parsed.title or title_from(identity.source)
         indexed = index_document(
             parsed, title, self._embedder, known, lambda stage, done, total: report(identity.source, stage, done, total)
         )
         report(identity.source, "storing", 0, 1)
         new = NewVersion(
-            identity, title, taken.sha256, taken.byte_count, PARSER_PROFILE, self._profile, parsed, indexed
+            identity, title, taken.sha256, taken.byte_count, profile, self._profile, parsed, indexed
         )
         with self._database.working() as connection:
             storing.lock_identity(connection, identity)

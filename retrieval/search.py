@@ -68,11 +68,26 @@ class Search:
             UsageError: an empty question, or k below 1.
             ServiceError: the database does not answer.
         """
+        if k < 1:
+            raise UsageError(f"k must be at least 1, not {k}.")
+        found = self.candidates(question, reader, depth=max(self._settings.depth, k), collection=collection)
+        return replace(found, stage=stage, hits=_by_stage(found.hits, stage, k))
+
+    def candidates(
+        self, question: str, reader: Reader, *, depth: int, collection: str | None = None
+    ) -> SearchResult:
+        """Every chunk that a stage brought, uncut, by the last stage; for whoever compares the stages.
+
+        Args:
+            depth: chunks that the lexical and the dense stage bring each.
+
+        Raises:
+            As `search`.
+        """
         asked_for = question.strip().replace("\x00", "")
-        if not asked_for or k < 1:
-            raise UsageError("Ask something: the question is empty." if k >= 1 else f"k must be at least 1, not {k}.")
+        if not asked_for:
+            raise UsageError("Ask something: the question is empty.")
         clock = _Clock()
-        depth = max(self._settings.depth, k)
         text, notes = self._bounded(asked_for)
         vector = self._embedded(text, notes)
         clock.lap("embed")
@@ -88,8 +103,10 @@ class Search:
             clock.lap("fuse")
         hits = self._reranked(hits, Asked(text, vector, lexical.idf, lexical.language))
         clock.lap("rerank")
-        shown = _by_stage(hits, stage, k)
-        return SearchResult(asked_for, stage, shown, clock.timings_ms(), vector, lexical.idf, lexical.language, tuple(notes))
+        ranked = _by_stage(hits, "reranked", len(hits))
+        return SearchResult(
+            asked_for, "reranked", ranked, clock.timings_ms(), vector, lexical.idf, lexical.language, tuple(notes)
+        )
 
     def _bounded(self, question: str) -> tuple[str, list[str]]:
         limit = self._settings.max_question_chars
