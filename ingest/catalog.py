@@ -23,11 +23,14 @@ from ingest.parser import Parser
 Eraser = Callable[[Connection, DocumentId], None]  # blanks what other folders' tables quoted from a document
 
 
-def readable(reader: Reader, collection: str | None = None) -> ColumnElement[bool]:
+def readable(reader: Reader) -> ColumnElement[bool]:
     """The explicit wall: this predicate on `document` stands in every query of a door."""
-    d = schema.document
-    allowed = func.array_append(d.c.readers, "*").op("&&")(list(reader.principals))
-    return allowed if collection is None else allowed & (d.c.collection == collection)
+    return func.array_append(schema.document.c.readers, "*").op("&&")(list(reader.principals))
+
+
+def in_scope(collection: str | None) -> ColumnElement[bool]:
+    """The collection asked for; None is all but the scratch collections of evaluations."""
+    return func.quoth_in_scope(schema.document.c.collection, collection)
 
 
 class Catalog:
@@ -44,7 +47,7 @@ class Catalog:
     def documents(self, reader: Reader, collection: str | None = None) -> list[Document]:
         """All documents the reader may read, by collection and source."""
         d = schema.document
-        query = self._documents().where(readable(reader, collection)).order_by(d.c.collection, d.c.source)
+        query = self._documents().where(readable(reader), in_scope(collection)).order_by(d.c.collection, d.c.source)
         with self._database.reading(reader) as connection:
             return [_document(row) for row in connection.execute(query)]
 
@@ -72,7 +75,7 @@ class Catalog:
         matches: list[ColumnElement[bool]] = [d.c.source == name, (d.c.collection + "/" + d.c.source) == name]
         if len(name) >= 8 and all(c in "0123456789abcdef-" for c in name.lower()):
             matches.append(cast(d.c.id, Text).like(name.lower() + "%"))
-        query = self._documents().where(readable(reader, collection), or_(*matches)).limit(6)
+        query = self._documents().where(readable(reader), in_scope(collection), or_(*matches)).limit(6)
         with self._database.reading(reader) as connection:
             return [_document(row) for row in connection.execute(query)]
 
@@ -179,6 +182,11 @@ class Catalog:
             for group in dict.fromkeys(groups):
                 connection.execute(insert(m).values(user_name=name, group_name=group))
             record(connection, by, "members.set", None, {"user": name, "groups": list(groups)})
+
+    def audit_impersonation(self, reader: Reader) -> None:
+        """Keep that an operator acts in a reader's name."""
+        with self._database.recording(reader) as connection:
+            record(connection, reader, "impersonation", None, {"groups": sorted(reader.groups)})
 
     # -- queries -----------------------------------------------------------------------------------------------------
 

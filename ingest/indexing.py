@@ -69,10 +69,11 @@ def index_document(
     """
     progress("chunking", 0, 1)
     spans = chunk_spans(parsed, embedder.count_tokens)
-    analyzer = Analyzer(parsed.language or DEFAULT_LANGUAGE)
+    language = parsed.language or DEFAULT_LANGUAGE
+    analyzer = Analyzer(language)
     texts = [chunk_text(title, span.heading, parsed.text[span.start : span.end]) for span in spans]
     hashes = [_hash(text, parsed.text, span) for text, span in zip(texts, spans, strict=True)]
-    prefix = language_prefix(parsed.language)
+    prefix = language_prefix(language)
     terms = [tuple(prefix + term for term in analyzer.terms(text)) for text in texts]
 
     vectors = dict(known)
@@ -88,16 +89,16 @@ def index_document(
         IndexedChunk(span, text_hash, vectors[text_hash], chunk_terms)
         for span, text_hash, chunk_terms in zip(spans, hashes, terms, strict=True)
     )
-    return IndexedDocument(chunks, analyzer.version, len(missing))
+    return IndexedDocument(chunks, f"{analyzer.version}:{language}", len(missing))
 
 
 def language_prefix(language: str) -> str:
     """Terms carry their analyzer's language, so that 'die' in German and in English are two terms."""
-    return f"{language or DEFAULT_LANGUAGE}:"
+    return f"{language}:"
 
 
 def language_of(analyzer_version: str) -> str:
-    """The language code that ends an analyzer's version."""
+    """The language code that ends a segment's analyzer."""
     return analyzer_version.rpartition(":")[2]
 
 

@@ -21,6 +21,10 @@ def upgrade() -> None:
     op.execute("""
         create function quoth_principals() returns text[] language sql stable parallel safe
         return nullif(current_setting('quoth.principals', true), '')::text[]""")
+    # evaluations index into scratch collections, which answer nobody who does not name them
+    op.execute("""
+        create function quoth_in_scope(name text, wanted text) returns boolean language sql immutable parallel safe
+        return case when wanted is null then name not like 'eval-%' else name = wanted end""")
     op.execute("create policy reader on document for select to quoth_reader"
                " using (array_append(readers, '*') && (select quoth_principals()))")
     for table in OF_DOCUMENTS:
@@ -66,7 +70,7 @@ def upgrade() -> None:
             select s.seg, s.first, s.chunks, s.tokens, s.analyzer
             from lex_segment s join document d on d.id = s.document_id
             where array_append(d.readers, '*') && quoth_principals()
-              and (collection_name is null or d.collection = collection_name)
+              and quoth_in_scope(d.collection, collection_name)
         $$""")
     op.execute("""
         create function readable_blocks(terms text[], collection_name text)
@@ -76,7 +80,7 @@ def upgrade() -> None:
             from lex_block b join lex_segment s using (seg) join document d on d.id = s.document_id
             where b.term = any(terms)
               and array_append(d.readers, '*') && quoth_principals()
-              and (collection_name is null or d.collection = collection_name)
+              and quoth_in_scope(d.collection, collection_name)
             order by b.term, s.first
         $$""")
     op.execute("""

@@ -1,0 +1,107 @@
+"""What `quoth doctor` looks at: every setting with its origin, and whether each part works, with the cure."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import shutil
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from sqlalchemy import text
+
+from assistant.settings import SETTINGS, Settings
+from ingest import postgres
+from ingest.access import LOCAL
+from ingest.errors import QuothError
+
+MIN_FREE_BYTES = 500_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    name: str
+    ok: bool
+    detail: str
+    cure: str = ""
+
+
+def settings_shown(settings: Settings, environ: Mapping[str, str]) -> dict[str, dict[str, str]]:
+    """Every setting: value (secrets hidden), origin and meaning."""
+    shown = {}
+    for setting in SETTINGS:
+        value = environ.get(setting.name, "").strip() or setting.default
+        if setting.secret and value:
+            value = "(set)"
+        shown[setting.name] = {"value": value, "origin": settings.origins[setting.name], "meaning": setting.meaning}
+    for name in ("OPENAI_API_KEY", "OPENAI_BASE_URL"):
+        given = environ.get(name, "")
+        value = "(set)" if given and name.endswith("KEY") else given
+        shown[name] = {
+            "value": value,
+            "origin": "environment" if given else "default",
+            "meaning": "as the OpenAI SDK reads it",
+        }
+    return shown
+
+
+def diagnose(settings: Settings, environ: Mapping[str, str]) -> Iterator[Check]:
+    """Look at one part after another; a broken one does not stop the rest."""
+    from assistant.bootstrap import Quoth
+
+    yield Check("python", sys.version_info >= (3, 11, 5), sys.version.split()[0], "Use Python 3.11.5 or newer.")
+    yield _disk(settings)
+    try:
+        quoth = Quoth(settings, environ, lambda said: None)
+    except QuothError as error:
+        yield Check("store", False, str(error), "Mend what the message names, then run `quoth doctor` again.")
+        return
+    with quoth:
+        if settings.database_url is None:
+            yield Check("embedded Postgres", True, str(postgres.status(settings.home)))
+        with quoth.database.reading(LOCAL) as connection:
+            server = connection.scalar(text("show server_version"))
+            vector = connection.scalar(text("select extversion from pg_extension where extname = 'vector'"))
+        yield Check("database", True, f"PostgreSQL {server}, pgvector {vector}, migrations applied")
+        documents = quoth.catalog.documents(LOCAL)
+        stale = quoth.pipeline.stale()
+        yield Check(
+            "index",
+            not stale,
+            f"{len(documents)} documents, {sum(document.chunks for document in documents)} chunks",
+            f"{stale} documents were indexed by an earlier version or model. Run `quoth reindex --all`.",
+        )
+        yield from _parts(quoth)
+        yield Check(
+            "models",
+            settings.models is None or bool(environ.get("OPENAI_API_KEY")),
+            settings.models or "none: answers quote the documents' own sentences",
+            "Set OPENAI_API_KEY, or unset QUOTH_MODELS.",
+        )
+
+
+def _disk(settings: Settings) -> Check:
+    place = settings.home
+    while not place.exists():
+        place = place.parent
+    free = shutil.disk_usage(place).free
+    return Check("disk", free > MIN_FREE_BYTES, f"{free / 1e9:.1f} GB free at {place}", "Free some space.")
+
+
+def _parts(quoth) -> Iterator[Check]:  # type: ignore[no-untyped-def]
+    try:
+        vector = quoth.embedder.embed(["ready?"], kind="query")
+        yield Check("embedder", True, f"{quoth.embedder.space}, {vector.shape[1]} dimensions")
+    except QuothError as error:
+        yield Check("embedder", False, str(error), "Set QUOTH_EMBEDDER=local, or mend what the message names.")
+    try:
+        with tempfile.TemporaryDirectory(prefix="quoth-doctor-") as folder:
+            file = Path(folder) / "ready.txt"
+            file.write_text("The parser reads this sentence.\n", encoding="utf-8")
+            parsed = quoth.parser.parse(file, name=file.name)
+        version = importlib.metadata.version("unstructured")
+        yield Check("parser", "reads this" in parsed.text, f"child process answers, unstructured {version}")
+    except QuothError as error:
+        yield Check("parser", False, str(error), "Install the packages again: delete .venv and run `make run`.")

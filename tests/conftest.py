@@ -1,0 +1,68 @@
+"""Fixtures: one Postgres for the run, a fresh database for each module, the product wired on top of it."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from sqlalchemy import create_engine, make_url, text
+from sqlalchemy.pool import NullPool
+
+from assistant.bootstrap import Quoth, open_quoth
+from ingest import postgres
+
+
+@pytest.fixture(scope="session")
+def server_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A Postgres: the server that TEST_DATABASE_URL names, else an embedded one for this run."""
+    given = os.environ.get("TEST_DATABASE_URL")
+    if given:
+        yield given
+        return
+    home = tmp_path_factory.mktemp("postgres")
+    cluster = postgres.start(home)
+    yield cluster.url
+    postgres.stop(home)
+
+
+@pytest.fixture(scope="module")
+def database_url(server_url: str) -> Iterator[str]:
+    """An empty database of this module's own."""
+    name = f"test_{secrets.token_hex(6)}"
+    engine = create_engine(make_url(server_url).set(drivername="postgresql+psycopg"), poolclass=NullPool)
+    with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        connection.execute(text(f"create database {name}"))
+    yield make_url(server_url).set(database=name).render_as_string(hide_password=False)
+    with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        connection.execute(text(f"drop database {name} with (force)"))
+
+
+@pytest.fixture(scope="module")
+def environ(database_url: str, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """The environment of a command that works on this module's database."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("QUOTH_", "OPENAI_"))}
+    return {**kept, "QUOTH_HOME": str(tmp_path_factory.mktemp("home")), "QUOTH_DATABASE_URL": database_url}
+
+
+@pytest.fixture(scope="module")
+def quoth(environ: dict[str, str]) -> Iterator[Quoth]:
+    with open_quoth(environ) as opened:
+        yield opened
+
+
+@pytest.fixture
+def folder_of(tmp_path: Path) -> Callable[..., Path]:
+    """Make a folder of text files: folder_of(**{"hr/leave.txt": "..."}) or folder_of({"name": "text"})."""
+
+    def make(files: dict[str, str]) -> Path:
+        root = tmp_path / secrets.token_hex(4)
+        for name, content in files.items():
+            file = root / name
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_text(content, encoding="utf-8")
+        return root
+
+    return make

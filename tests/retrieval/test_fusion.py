@@ -1,0 +1,50 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from retrieval.fusion import theoretical_min_max
+
+scores = st.lists(
+    st.tuples(st.floats(0, 50, allow_nan=False), st.floats(-1, 1, allow_nan=False)), min_size=1, max_size=30
+)
+alphas = st.floats(0, 1, allow_nan=False)
+
+
+def test_a_worked_example() -> None:
+    fused = theoretical_min_max(np.array([10.0, 0.0]), np.array([0.0, 1.0]), alpha=0.7)
+    assert fused == pytest.approx([0.7 * 0.5 + 0.3, 0.7])
+
+
+@given(scores, alphas)
+def test_scores_stay_in_the_unit_interval(pairs: list[tuple[float, float]], alpha: float) -> None:
+    lexical, cosine = (np.array(side) for side in zip(*pairs, strict=True))
+    fused = theoretical_min_max(lexical, cosine, alpha=alpha)
+    assert fused.shape == lexical.shape
+    assert (fused >= 0).all() and (fused <= 1 + 1e-9).all()
+
+
+@given(scores, alphas)
+def test_better_in_both_is_never_worse(pairs: list[tuple[float, float]], alpha: float) -> None:
+    lexical, cosine = (np.array(side) for side in zip(*pairs, strict=True))
+    fused = theoretical_min_max(lexical, cosine, alpha=alpha)
+    for a in range(len(pairs)):
+        for b in range(len(pairs)):
+            if lexical[a] >= lexical[b] and cosine[a] >= cosine[b]:
+                assert fused[a] >= fused[b] - 1e-12
+
+
+@given(scores)
+def test_a_flat_dense_list_moves_nothing(pairs: list[tuple[float, float]]) -> None:
+    lexical = np.array([pair[0] for pair in pairs])
+    fused = theoretical_min_max(lexical, np.full(len(pairs), 0.3), alpha=0.7)
+    assert (np.diff(fused[np.argsort(lexical, kind="stable")]) >= -1e-12).all()
+
+
+def test_shapes_and_alpha_are_checked() -> None:
+    with pytest.raises(ValueError, match="lexical scores"):
+        theoretical_min_max(np.zeros(2), np.zeros(3), alpha=0.5)
+    with pytest.raises(ValueError, match="outside"):
+        theoretical_min_max(np.zeros(2), np.zeros(2), alpha=1.5)

@@ -1,0 +1,261 @@
+"""Commands of content owners: add, documents, show, remove, reindex, readers, members."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+from assistant.wire import document_json, receipt_json
+from ingest.access import LOCAL, group_names
+from ingest.errors import UsageError
+from ingest.model import Receipt
+from ui.command_line import (
+    asking_options,
+    command,
+    json_option,
+    named_documents,
+    open_store,
+    print_json,
+    reader_of,
+)
+
+
+def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    add = command(
+        commands,
+        "add",
+        help="add files and folders and wait until they can be searched",
+        example="""
+            quoth add handbook/ minutes.pdf
+            quoth add salaries.xlsx --readers hr,board --owner "HR office" --json""",
+        more="""
+            A file whose bytes did not change is left alone; a changed one becomes a new version, and only chunks
+            whose text changed are embedded again. A file that fails is named with its reason, and the rest goes on.""",
+    )
+    add.add_argument("paths", nargs="+", metavar="PATH", type=Path)
+    add.add_argument("--collection", metavar="NAME", default="default")
+    add.add_argument("--readers", metavar="GROUP[,GROUP]", help="who may read (new documents: everyone)")
+    add.add_argument("--owner", metavar="NAME", help="who answers for the documents")
+    json_option(add)
+    add.set_defaults(run=run_add)
+
+    documents = command(commands, "documents", help="list the documents you may read", example="quoth documents --json")
+    asking_options(documents)
+    json_option(documents)
+    documents.set_defaults(run=run_documents)
+
+    show = command(
+        commands,
+        "show",
+        help="show documents, or their exact canonical text",
+        example="quoth show hr/leave.docx\nquoth show hr/leave.docx@1 --text",
+        more="DOCUMENT is an id, the start of one, or a source; @VERSION names an earlier version.",
+    )
+    show.add_argument("documents", nargs="+", metavar="DOCUMENT[@VERSION]")
+    show.add_argument("--text", action="store_true", help="print exactly the canonical text, nothing added")
+    asking_options(show)
+    json_option(show)
+    show.set_defaults(run=run_show)
+
+    remove = command(
+        commands,
+        "remove",
+        help="remove documents with every version, chunk, vector, quotation and original",
+        example="quoth remove hr/leave.docx",
+    )
+    remove.add_argument("documents", nargs="+", metavar="DOCUMENT")
+    json_option(remove)
+    remove.set_defaults(run=run_remove)
+
+    reindex = command(
+        commands,
+        "reindex",
+        help="parse and index stored originals again",
+        example="quoth reindex hr/leave.docx\nquoth reindex --all",
+    )
+    reindex.add_argument("documents", nargs="*", metavar="DOCUMENT")
+    reindex.add_argument("--all", action="store_true", help="every document")
+    json_option(reindex)
+    reindex.set_defaults(run=run_reindex)
+
+    readers = command(
+        commands,
+        "readers",
+        help="decide who may read a document; holds at once",
+        example="quoth readers hr/salaries.xlsx hr,board",
+        more="Name groups, single people as user:NAME, or everyone.",
+    )
+    readers.add_argument("document", metavar="DOCUMENT")
+    readers.add_argument("groups", metavar="GROUP[,GROUP]")
+    json_option(readers)
+    readers.set_defaults(run=run_readers)
+
+    members = command(
+        commands,
+        "members",
+        help="list local users' groups, or set one user's",
+        example="quoth members\nquoth members ada hr,board",
+    )
+    members.add_argument("user", nargs="?", metavar="USER")
+    members.add_argument("groups", nargs="?", metavar="GROUP[,GROUP]", help="'' takes all groups away")
+    json_option(members)
+    members.set_defaults(run=run_members)
+
+
+def run_add(arguments: argparse.Namespace) -> int:
+    readers = None if arguments.readers is None else group_names(arguments.readers)
+    if not arguments.collection.strip() or arguments.collection.startswith("eval-"):
+        raise UsageError(f"{arguments.collection!r} cannot be a collection's name. Choose another.")
+    with open_store() as quoth:
+        quoth.pipeline.sweep()
+        with progress_bar("Adding") as report:
+            receipts = quoth.pipeline.add(
+                arguments.paths,
+                collection=arguments.collection,
+                readers=readers,
+                owner=arguments.owner,
+                progress=report,
+            )
+            return print_receipts(receipts, as_json=arguments.json)
+
+
+def print_receipts(receipts: Iterator[Receipt], *, as_json: bool) -> int:
+    """One line per document as it is done; 1 when some failed."""
+    counts: dict[str, int] = {}
+    started = time.monotonic()
+    for receipt in receipts:
+        counts[receipt.status] = counts.get(receipt.status, 0) + 1
+        if as_json:
+            print_json(receipt_json(receipt))
+        else:
+            print(receipt_line(receipt), flush=True)
+    if not as_json:
+        total = ", ".join(f"{count} {status}" for status, count in counts.items()) or "nothing to do"
+        print(f"{total} in {time.monotonic() - started:.1f} s", file=sys.stderr)
+    return 1 if counts.get("failed") else 0
+
+
+def receipt_line(receipt: Receipt) -> str:
+    if receipt.status == "failed":
+        kept = f" Version {receipt.version} goes on answering." if receipt.version else ""
+        return f"{'failed':9}  {receipt.source}  {receipt.reason}: {receipt.detail}{kept}"
+    pages = f", {receipt.pages} pages" if receipt.pages else ""
+    return (
+        f"{receipt.status:9}  {receipt.source}  version {receipt.version}{pages}, {receipt.chunks} chunks"
+        f" ({receipt.chunks_embedded} embedded), {receipt.seconds:.2f} s"
+    )
+
+
+@contextmanager
+def progress_bar(verb: str) -> Iterator:
+    """A bar on stderr when a person watches; nothing otherwise."""
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        yield None
+        return
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=console, transient=True) as bar:
+        task = bar.add_task(verb)
+
+        def report(source: str, stage: str, done: int, total: int) -> None:
+            bar.update(task, description=f"{verb} {source}: {stage}", completed=done, total=max(total, 1))
+
+        yield report
+
+
+def run_documents(arguments: argparse.Namespace) -> int:
+    with open_store() as quoth:
+        found = quoth.catalog.documents(reader_of(quoth, arguments), arguments.collection)
+    if arguments.json:
+        for document in found:
+            print_json(document_json(document))
+        return 0
+    for document in found:
+        pages = f"{document.pages} p" if document.pages else ""
+        print(
+            f"{str(document.id)[:8]}  {document.collection}/{document.source}  {document.title!r}  "
+            f"version {document.version}  {pages:>5} {document.chunks:4} chunks  readers {','.join(document.readers)}"
+        )
+    if not found:
+        print("There are no documents that you may read. Add some: quoth add FOLDER", file=sys.stderr)
+    return 0
+
+
+def run_show(arguments: argparse.Namespace) -> int:
+    with open_store() as quoth:
+        reader = reader_of(quoth, arguments)
+        for document, version in named_documents(quoth, arguments.documents, reader, arguments.collection):
+            if arguments.text:
+                text = quoth.catalog.text(reader, document.id, version)
+                if arguments.json:
+                    print_json({"document": str(document.id), "version": version, "text": text})
+                else:
+                    sys.stdout.buffer.write(text.encode())
+                    sys.stdout.buffer.flush()
+            elif arguments.json:
+                print_json({**document_json(document), "shown_version": version})
+            else:
+                print_document(document_json(document))
+    return 0
+
+
+def print_document(fields: dict) -> None:
+    for name, value in fields.items():
+        shown = ", ".join(value) if isinstance(value, list) else value
+        print(f"{name.replace('_', ' '):12} {'' if shown is None else shown}")
+
+
+def run_remove(arguments: argparse.Namespace) -> int:
+    with open_store() as quoth:
+        for document, _ in named_documents(quoth, arguments.documents, LOCAL):
+            quoth.catalog.remove(document.id)
+            if arguments.json:
+                print_json({"document": str(document.id), "source": document.source, "status": "removed"})
+            else:
+                print(f"removed    {document.collection}/{document.source}")
+    return 0
+
+
+def run_reindex(arguments: argparse.Namespace) -> int:
+    if bool(arguments.documents) == arguments.all:
+        raise UsageError("Name the documents to reindex, or give --all.")
+    with open_store() as quoth:
+        if arguments.all:
+            ids = [document.id for document in quoth.catalog.documents(LOCAL)]
+        else:
+            ids = [document.id for document, _ in named_documents(quoth, arguments.documents, LOCAL)]
+        with progress_bar("Reindexing") as report:
+            return print_receipts(quoth.pipeline.reindex(ids, progress=report), as_json=arguments.json)
+
+
+def run_readers(arguments: argparse.Namespace) -> int:
+    groups = group_names(arguments.groups)
+    with open_store() as quoth:
+        document, _ = quoth.catalog.find(LOCAL, arguments.document)
+        quoth.catalog.set_readers(document.id, groups)
+    if arguments.json:
+        print_json({"document": str(document.id), "source": document.source, "readers": list(groups)})
+    else:
+        print(f"{document.collection}/{document.source} can now be read by: {', '.join(groups)}")
+    return 0
+
+
+def run_members(arguments: argparse.Namespace) -> int:
+    with open_store() as quoth:
+        if arguments.user is not None and arguments.groups is not None:
+            quoth.catalog.set_members(arguments.user, group_names(arguments.groups) if arguments.groups.strip() else ())
+        everyone = quoth.catalog.members()
+    shown = everyone if arguments.user is None else {arguments.user: everyone.get(arguments.user, ())}
+    for user, groups in shown.items():
+        if arguments.json:
+            print_json({"user": user, "groups": list(groups)})
+        else:
+            print(f"{user}  {', '.join(groups) or '(no groups)'}")
+    return 0
