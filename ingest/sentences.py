@@ -64,7 +64,7 @@ def sentence_spans(text: str, start: int = 0, end: int | None = None) -> list[Sp
     """Spans of the sentences in text[start:end], as offsets into text.
 
     Ordered, disjoint, without white space at either end; together they hold every character that is not white space.
-    None crosses a blank line. A line with " | " in it (a row of a table) is a sentence, and so is the item of a list.
+    None crosses a blank line. A line with " | " in it (a row of a table) is one sentence; a list item begins a new one.
     What would be longer than 600 characters is cut at a line break, else after ; : or a comma, else at white space.
     Time is linear in the length.
     """
