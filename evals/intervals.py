@@ -1,0 +1,61 @@
+"""Intervals for means and shares. Seeded, so that the same values give the same interval."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Final
+
+import numpy as np
+
+SEED: Final = 20261121
+RESAMPLES: Final = 5000
+BLOCK_CELLS: Final = 2_000_000  # numbers drawn at a time, so that memory does not grow with the number of cases
+
+Interval = tuple[float, float]
+
+
+def bootstrap_mean(values: Sequence[float]) -> Interval | None:
+    """95 % percentile bootstrap interval of the mean; [d, d] when all are equal, None without a value.
+
+    Source: Efron and Tibshirani, An Introduction to the Bootstrap, 1993, chapter 13.
+    """
+    return bootstrap_ratio(values, [1.0] * len(values))
+
+
+def bootstrap_ratio(hits: Sequence[float], totals: Sequence[float]) -> Interval | None:
+    """The same of sum(hits) / sum(totals), resampling cases: what stands in one case is not independent.
+
+    Raises:
+        ValueError: different lengths, or a value that is not a finite number.
+    """
+    if len(hits) != len(totals):
+        raise ValueError(f"{len(hits)} hits but {len(totals)} totals")
+    top, bottom = np.asarray(hits, np.float64), np.asarray(totals, np.float64)
+    if not (np.isfinite(top).all() and np.isfinite(bottom).all()):
+        raise ValueError("a value is not a finite number")
+    if not len(top) or bottom.sum() <= 0:
+        return None
+    rng = np.random.default_rng(SEED)
+    drawn: list[np.ndarray] = []
+    per_block = max(1, BLOCK_CELLS // len(top))
+    for done in range(0, RESAMPLES, per_block):
+        at = rng.integers(0, len(top), (min(per_block, RESAMPLES - done), len(top)))
+        sums = bottom[at].sum(axis=1)
+        drawn.append(top[at].sum(axis=1)[sums > 0] / sums[sums > 0])
+    low, high = np.percentile(np.concatenate(drawn), [2.5, 97.5])
+    return round(float(low), 4), round(float(high), 4)
+
+
+def wilson(hits: int, total: int) -> Interval | None:
+    """95 % Wilson score interval of a share of independent yes-or-no cases; wider than a point at 0 and 1.
+
+    Source: Wilson, JASA 1927.
+    """
+    if total <= 0:
+        return None
+    z = 1.959964
+    share, spread = hits / total, z * z / total
+    middle = (share + spread / 2) / (1 + spread)
+    half = z * math.sqrt(share * (1 - share) / total + spread / (4 * total)) / (1 + spread)
+    return round(max(0.0, middle - half), 4), round(min(1.0, middle + half), 4)
