@@ -209,7 +209,8 @@ class Answers:
 
 def erase(connection: Connection, document: DocumentId) -> None:
     """Blank what answers hold of a document that is removed, in the removal's own transaction; the places stay."""
-    touched = list(connection.scalars(select(answer_span.c.answer_id.distinct()).where(answer_span.c.document_id == document)))
+    spans_of_it = select(answer_span.c.answer_id).where(answer_span.c.document_id == document)
+    touched = set(connection.scalars(spans_of_it))
     if not touched:
         return
     cited = (

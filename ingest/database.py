@@ -152,7 +152,8 @@ def _upgrade(connection: Connection, locations: Sequence[Path]) -> None:
     config.set_main_option("path_separator", "newline")
     config.set_main_option("version_locations", "\n".join(str(folder) for folder in locations))
     config.attributes["connection"] = connection
-    command.upgrade(config, "heads")
+    for folder in locations:  # in the order of the pipeline, each folder a branch of its own
+        command.upgrade(config, f"{folder.parent.parent.name}@head")
 
 
 def _applied(connection: Connection) -> set[str]:

@@ -34,10 +34,6 @@ metadata = MetaData()
 NOW = text("now()")
 
 
-def document_key(**options: bool) -> Column:
-    return Column("document_id", Uuid, ForeignKey("document.id", ondelete="CASCADE"), **options)  # type: ignore[arg-type]
-
-
 document = Table(
     "document",
     metadata,
@@ -66,7 +62,7 @@ document_name = Table(
 version = Table(
     "version",
     metadata,
-    document_key(primary_key=True),
+    Column("document_id", Uuid, ForeignKey("document.id", ondelete="CASCADE"), primary_key=True),
     Column("number", Integer, primary_key=True),  # from 1
     Column("sha256", LargeBinary, nullable=False),  # of the bytes
     Column("parser_profile", Text, nullable=False),
@@ -84,7 +80,7 @@ version = Table(
 element = Table(
     "element",
     metadata,
-    document_key(primary_key=True),
+    Column("document_id", Uuid, primary_key=True),
     Column("version", Integer, primary_key=True),
     Column("ordinal", Integer, primary_key=True),
     Column("category", Text, nullable=False),
@@ -99,7 +95,7 @@ element = Table(
 page = Table(
     "page",
     metadata,
-    document_key(primary_key=True),
+    Column("document_id", Uuid, primary_key=True),
     Column("version", Integer, primary_key=True),
     Column("page", Integer, primary_key=True),
     Column("start_offset", Integer, nullable=False),
@@ -113,7 +109,7 @@ page = Table(
 chunk = Table(
     "chunk",  # of current versions only
     metadata,
-    document_key(primary_key=True),
+    Column("document_id", Uuid, primary_key=True),
     Column("id", Uuid, primary_key=True),
     Column("version", Integer, nullable=False),
     Column("ordinal", Integer, nullable=False),  # within the document, from 0
@@ -143,7 +139,7 @@ embedding_space = Table(
 chunk_vector = Table(
     "chunk_vector",  # one HNSW index per space, over vector::halfvec(dimensions), made with the space
     metadata,
-    document_key(primary_key=True),
+    Column("document_id", Uuid, primary_key=True),
     Column("chunk_id", Uuid, primary_key=True),
     Column("space", SmallInteger, primary_key=True),
     Column("vector", HALFVEC, nullable=False),

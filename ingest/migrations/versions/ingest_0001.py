@@ -2,19 +2,171 @@
 
 from alembic import op
 
-from ingest import schema
-
 revision = "ingest_0001"
 down_revision = None
 branch_labels = ("ingest",)
 depends_on = None
+
+TABLES = (
+    """
+    CREATE TABLE audit_event (
+        id BIGINT GENERATED ALWAYS AS IDENTITY,
+        at TIMESTAMP WITH TIME ZONE DEFAULT clock_timestamp() NOT NULL,
+        principal TEXT NOT NULL,
+        operator TEXT,
+        action TEXT NOT NULL,
+        subject UUID,
+        detail JSONB NOT NULL,
+        PRIMARY KEY (id)
+    )""",
+    """
+    CREATE TABLE document (
+        id UUID NOT NULL,
+        collection TEXT NOT NULL,
+        source TEXT NOT NULL,
+        title TEXT NOT NULL,
+        owner TEXT NOT NULL,
+        readers TEXT[] NOT NULL,
+        current_version INTEGER NOT NULL,
+        chunks INTEGER NOT NULL,
+        index_profile TEXT NOT NULL,
+        created_at TIMESTAMP WITH TIME ZONE DEFAULT now() NOT NULL,
+        updated_at TIMESTAMP WITH TIME ZONE DEFAULT now() NOT NULL,
+        PRIMARY KEY (id),
+        CONSTRAINT document_readers_named CHECK (cardinality(readers) > 0 and not ('*' = any(readers)))
+    )""",
+    """
+    CREATE TABLE document_name (
+        collection TEXT NOT NULL,
+        source TEXT NOT NULL,
+        document_id UUID NOT NULL,
+        PRIMARY KEY (collection, source),
+        UNIQUE (document_id)
+    )""",
+    """
+    CREATE TABLE embedding_space (
+        id SMALLINT GENERATED ALWAYS AS IDENTITY,
+        name TEXT NOT NULL,
+        dimensions INTEGER NOT NULL,
+        active BOOLEAN NOT NULL,
+        created_at TIMESTAMP WITH TIME ZONE DEFAULT now() NOT NULL,
+        PRIMARY KEY (id),
+        UNIQUE (name)
+    )""",
+    """
+    CREATE TABLE group_member (
+        user_name TEXT NOT NULL,
+        group_name TEXT NOT NULL,
+        PRIMARY KEY (user_name, group_name)
+    )""",
+    """
+    CREATE TABLE lex_segment (
+        seg BIGINT GENERATED ALWAYS AS IDENTITY,
+        document_id UUID NOT NULL,
+        first INTEGER NOT NULL,
+        chunks INTEGER NOT NULL,
+        tokens BIGINT NOT NULL,
+        analyzer TEXT NOT NULL,
+        PRIMARY KEY (seg)
+    )""",
+    """
+    CREATE INDEX ix_lex_segment_document_id ON lex_segment (document_id)""",
+    """
+    CREATE TABLE lex_block (
+        term TEXT NOT NULL,
+        seg BIGINT NOT NULL,
+        ids BYTEA NOT NULL,
+        tf BYTEA NOT NULL,
+        dl BYTEA NOT NULL,
+        PRIMARY KEY (term, seg),
+        FOREIGN KEY(seg) REFERENCES lex_segment (seg) ON DELETE CASCADE
+    )""",
+    """
+    CREATE INDEX ix_lex_block_seg ON lex_block (seg)""",
+    """
+    CREATE TABLE version (
+        document_id UUID NOT NULL,
+        number INTEGER NOT NULL,
+        sha256 BYTEA NOT NULL,
+        parser_profile TEXT NOT NULL,
+        title TEXT NOT NULL,
+        media_type TEXT NOT NULL,
+        language TEXT NOT NULL,
+        byte_count BIGINT NOT NULL,
+        page_count INTEGER,
+        canonical_text TEXT NOT NULL,
+        text_sha256 BYTEA NOT NULL,
+        warnings TEXT[] NOT NULL,
+        added_at TIMESTAMP WITH TIME ZONE DEFAULT now() NOT NULL,
+        PRIMARY KEY (document_id, number),
+        FOREIGN KEY(document_id) REFERENCES document (id) ON DELETE CASCADE
+    )""",
+    """
+    CREATE TABLE chunk (
+        document_id UUID NOT NULL,
+        id UUID NOT NULL,
+        version INTEGER NOT NULL,
+        ordinal INTEGER NOT NULL,
+        position INTEGER NOT NULL,
+        start_offset INTEGER NOT NULL,
+        end_offset INTEGER NOT NULL,
+        heading TEXT[] NOT NULL,
+        page INTEGER,
+        text TEXT NOT NULL,
+        text_hash BYTEA NOT NULL,
+        tokens INTEGER NOT NULL,
+        sentences INTEGER[] NOT NULL,
+        PRIMARY KEY (document_id, id),
+        FOREIGN KEY(document_id, version) REFERENCES version (document_id, number) ON DELETE CASCADE
+    )""",
+    """
+    CREATE INDEX chunk_position ON chunk (position)""",
+    """
+    CREATE TABLE element (
+        document_id UUID NOT NULL,
+        version INTEGER NOT NULL,
+        ordinal INTEGER NOT NULL,
+        category TEXT NOT NULL,
+        depth INTEGER NOT NULL,
+        start_offset INTEGER NOT NULL,
+        end_offset INTEGER NOT NULL,
+        page INTEGER,
+        place JSONB NOT NULL,
+        PRIMARY KEY (document_id, version, ordinal),
+        FOREIGN KEY(document_id, version) REFERENCES version (document_id, number) ON DELETE CASCADE
+    )""",
+    """
+    CREATE TABLE page (
+        document_id UUID NOT NULL,
+        version INTEGER NOT NULL,
+        page INTEGER NOT NULL,
+        start_offset INTEGER NOT NULL,
+        end_offset INTEGER NOT NULL,
+        width FLOAT NOT NULL,
+        height FLOAT NOT NULL,
+        boxes BYTEA NOT NULL,
+        PRIMARY KEY (document_id, version, page),
+        FOREIGN KEY(document_id, version) REFERENCES version (document_id, number) ON DELETE CASCADE
+    )""",
+    """
+    CREATE TABLE chunk_vector (
+        document_id UUID NOT NULL,
+        chunk_id UUID NOT NULL,
+        space SMALLINT NOT NULL,
+        vector HALFVEC NOT NULL,
+        sentence_vectors BYTEA NOT NULL,
+        PRIMARY KEY (document_id, chunk_id, space),
+        FOREIGN KEY(document_id, chunk_id) REFERENCES chunk (document_id, id) ON DELETE CASCADE
+    )""",
+)
 
 OF_DOCUMENTS = ("version", "element", "page", "chunk", "chunk_vector")
 WORKED = ("document", "document_name", "group_member", "lex_segment", "lex_block", *OF_DOCUMENTS)
 
 
 def upgrade() -> None:
-    schema.metadata.create_all(op.get_bind())
+    for statement in TABLES:
+        op.execute(statement)
     for column in ("ids", "tf", "dl"):
         op.execute(f"alter table lex_block alter {column} set storage external")  # reading is a plain copy
 
