@@ -335,7 +335,7 @@ def _hash(content: bytes) -> bytes:
 
 def _heading(text: str, units: list[_Unit], first: int, last: int) -> tuple[str, ...]:
     at = first
-    while at + 1 < last and units[at + 1].is_title and units[at + 1].path[: len(units[at].path)] == units[at].path:
+    while at + 1 < last and units[at].is_title and units[at + 1].is_title and units[at + 1].path[:-1] == units[at].path:
         at += 1  # the titles at the chunk's start lead to where its text stands
     path = [" ".join(text[units[title].start : units[title].end].split()) for title in units[at].path]
     unit = units[first]

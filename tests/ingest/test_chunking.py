@@ -45,6 +45,8 @@ def test_small_documents():
     (chunk,) = chunk_spans(document([("title", 0, "Leave"), ("text", 0, "It is long. It is paid.")]), count)
     assert (chunk.start, chunk.end, chunk.heading, chunk.tokens) == (0, 30, ("Leave",), 7)
     assert chunk.sentences == ((0, 5), (7, 18), (19, 30))
+    (preamble,) = chunk_spans(document([("text", 0, "Before."), ("title", 0, "A"), ("title", 1, "B")]), count)
+    assert preamble.heading == ()
     (alone,) = chunk_spans(document([("title", 0, "Leave")]), count)
     assert alone.heading == ("Leave",)
 
@@ -200,7 +202,9 @@ def test_the_heading_is_the_path_in_force(parts):
                 deeper = not path or element.depth > path[-1].depth
                 between = found.text[chunk.start : element.start]
                 only_titles = all(
-                    other.category == "title" for other in found.elements if chunk.start <= other.start < element.start
+                    other.category == "title"
+                    for other in found.elements
+                    if other.end > chunk.start and other.start < element.start
                 )
                 if element.start > chunk.start and (not only_titles or (between.strip() and not deeper)):
                     break
@@ -209,8 +213,8 @@ def test_the_heading_is_the_path_in_force(parts):
         assert chunk.heading[: len(expected)] == expected
         assert len(chunk.heading) <= len(expected) + 1
         # only titles that fill a chunk by themselves may be left without their text
-        inside = [e for e in found.elements if chunk.start <= e.start < chunk.end]
-        if all(e.category == "title" for e in inside) and number < len(chunks) - 1:
+        inside = [e for e in found.elements if e.start < chunk.end and e.end > chunk.start]
+        if inside and all(e.category == "title" for e in inside) and number < len(chunks) - 1:
             assert chunk.tokens > MAX_TITLE_TOKENS - 6
 
 
