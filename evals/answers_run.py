@@ -129,7 +129,7 @@ def _run(
         return CaseRun(case, failed, "failed", None, "", (), "", None, None, (*problems, str(error)), (), 0.0)
     elapsed_ms = (time.perf_counter() - started) * 1000
     context = quoth.answers.get(reader, answer.id).passages  # all that the answerer was given, also for an abstention
-    cited = tuple(_cited(quoth, reader, one, context) for one in answer.citations)
+    cited = tuple(read_again(quoth, reader, one, context) for one in answer.citations)
     problems += [
         f"citation {one.marker} is not what the store holds"
         for one, seen in zip(answer.citations, cited, strict=True)
@@ -140,7 +140,7 @@ def _run(
         case.answerable,
         answer.status,
         case.type,
-        claims=_judged(answer, context, checker),
+        claims=judged_claims(answer, context, checker),
         citations=cited,
         gold=tuple(GoldSeen(one.places, any(_shown(place, context) for place in one.places)) for one in gold),
     )
@@ -173,7 +173,8 @@ def _asked(quoth: Quoth, case: Case, reader: Reader, collection: str | None) -> 
     return last
 
 
-def _cited(quoth: Quoth, reader: Reader, citation: Citation, context: Sequence[Passage]) -> Cited:
+def read_again(quoth: Quoth, reader: Reader, citation: Citation, context: Sequence[Passage]) -> Cited:
+    """A citation as the store holds it now, read as the asker: what they may not read does not match."""
     stored, _ = quoth.catalog.stored_span(reader, citation.document, citation.version, citation.start, citation.end)
     return Cited(
         document=citation.document,
@@ -202,7 +203,7 @@ def _shown(place: Place, context: Sequence[Passage]) -> bool:
     )
 
 
-def _judged(answer: Answer, context: Sequence[Passage], checker: Checker) -> tuple[JudgedClaim, ...]:
+def judged_claims(answer: Answer, context: Sequence[Passage], checker: Checker) -> tuple[JudgedClaim, ...]:
     """Each sentence under the support judge: with all its citations, with each alone, and without each."""
     by_marker = {citation.marker: citation for citation in answer.citations}
 

@@ -18,7 +18,7 @@ from ingest.access import LOCAL
 from ingest.errors import UsageError
 from retrieval.model import STAGES, Hit, SearchResult, Stage
 
-MEASURES: Final = ("nDCG@10", "Recall@10", "Recall@100", "RR@10")
+MEASURES: Final = {"nDCG@10": 10, "Recall@10": 10, "Recall@100": 100, "RR@10": 10}  # and how deep each looks
 SPARE: Final = 2  # chunks searched per document wanted and chunk a document has: some documents fill several places
 MAX_DEPTH: Final = 2000
 
@@ -55,7 +55,7 @@ def evaluate_retrieval(
     """Index a BEIR folder where needed, run its judged queries, and measure each stage.
 
     Args:
-        k: documents ranked per query; at least 100 for Recall@100 to mean what it says.
+        k: documents ranked per query; below 100 there is no Recall@100, and so on.
         runs: a folder to write lexical.run, dense.run, fused.run and reranked.run to, in TREC form.
         progress: called with an id, "indexing" or "searching", done, total.
 
@@ -93,7 +93,7 @@ def evaluate_retrieval(
         scored=len(tests.scored),
         depth=depth,
         k=k,
-        stages={stage: _scores(tests, rankings[stage], elapsed_ms[stage]) for stage in STAGES},
+        stages={stage: _scores(tests, rankings[stage], elapsed_ms[stage], k) for stage in STAGES},
         rankings=rankings,
     )
     if runs is not None:
@@ -151,7 +151,7 @@ def write_runs(run: RetrievalRun, folder: Path) -> None:
             for rank, document in enumerate(documents, 1)
         ]
         (folder / f"{stage}.run").write_text("".join(lines), encoding="utf-8")
-    scored = next(iter(run.stages.values())).per_query[MEASURES[0]]
+    scored = next(iter(run.stages.values())).per_query[next(iter(MEASURES))]
     records = [
         {
             "query": query,
@@ -203,9 +203,12 @@ def run_table(run: RetrievalRun) -> str:
     return "\n".join(lines)
 
 
-def _scores(tests: TestCollection, ranking: Mapping[str, Sequence[str]], elapsed_ms: Sequence[float]) -> StageScores:
+def _scores(
+    tests: TestCollection, ranking: Mapping[str, Sequence[str]], elapsed_ms: Sequence[float], k: int
+) -> StageScores:
     per_query = measured(tests.qrels, ranking, tests.scored)
-    values = {name: list(by_query.values()) for name, by_query in per_query.items()}
+    # a shallower ranking than the measure looks at would be measured as worse than it is
+    values = {name: list(of.values()) if MEASURES[name] <= k else [] for name, of in per_query.items()}
     return StageScores(
         means={name: round(float(np.mean(of)), 4) if of else None for name, of in values.items()},
         intervals={name: bootstrap_mean(of) for name, of in values.items()},
