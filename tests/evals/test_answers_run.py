@@ -34,7 +34,7 @@ DOCUMENT = DocumentId(uuid.uuid4())
 
 HANDBOOK = {
     "leave.md": (
-        "# Parental leave\n\nNew parents receive twenty weeks of paid parental leave. It can be divided into two blocks."
+        "# Parental leave\n\nNew parents receive twenty weeks of paid parental leave. It can be taken in two blocks."
         "\n\nRequests go to the people team six weeks ahead."
     ),
     "travel.txt": (
