@@ -14,7 +14,7 @@ from ingest.chunking import chunk_spans
 from ingest.embedding import pack_vectors
 from ingest.model import ChunkSpan, Embedder, ParsedDocument
 
-CHUNKER: Final = "chunk-1"
+CHUNKER: Final = "chunk-1 sentence-2"
 DEFAULT_LANGUAGE: Final = "en"  # of documents too short to tell: its rules touch ASCII words only
 EMBED_BATCH: Final = 64  # texts between two progress reports
 
@@ -72,7 +72,7 @@ def index_document(
     language = parsed.language or DEFAULT_LANGUAGE
     analyzer = Analyzer(language)
     texts = [chunk_text(title, span.heading, parsed.text[span.start : span.end]) for span in spans]
-    hashes = [_hash(text, parsed.text, span) for text, span in zip(texts, spans, strict=True)]
+    hashes = [_hash(text, span) for text, span in zip(texts, spans, strict=True)]
     prefix = language_prefix(language)
     terms = [tuple(prefix + term for term in analyzer.terms(text)) for text in texts]
 
@@ -82,8 +82,9 @@ def index_document(
     for at in range(0, len(missing), EMBED_BATCH):
         progress("embedding", at, len(missing))
         batch = missing[at : at + EMBED_BATCH]
-        vectors.update(_embedded(parsed.text, [texts[i] for i in batch], [spans[i] for i in batch],
-                                 [hashes[i] for i in batch], embedder))  # fmt: skip
+        vectors.update(
+            _embedded([texts[i] for i in batch], [spans[i] for i in batch], [hashes[i] for i in batch], embedder)
+        )
     progress("embedding", len(missing), len(missing))
     chunks = tuple(
         IndexedChunk(span, text_hash, vectors[text_hash], chunk_terms)
@@ -103,19 +104,20 @@ def language_of(analyzer_version: str) -> str:
 
 
 def _embedded(
-    canonical: str, texts: list[str], spans: list[ChunkSpan], hashes: list[bytes], embedder: Embedder
+    texts: list[str], spans: list[ChunkSpan], hashes: list[bytes], embedder: Embedder
 ) -> dict[bytes, StoredVectors]:
-    sentences = [canonical[start:end] for span in spans for start, end in span.sentences]
-    rows = embedder.embed([*texts, *sentences], kind="document")
-    found, at = {}, len(texts)
-    for index, (text_hash, span) in enumerate(zip(hashes, spans, strict=True)):
-        of_sentences = rows[at : at + len(span.sentences)]
-        at += len(span.sentences)
-        found[text_hash] = StoredVectors(HalfVector(rows[index]), pack_vectors(of_sentences))
-    return found
+    sentences = []
+    for text, span in zip(texts, spans, strict=True):
+        before = len(text) - (span.end - span.start)  # title and heading path stand before the chunk's own text
+        sentences.append([(start - span.start + before, end - span.start + before) for start, end in span.sentences])
+    vectors, of_sentences = embedder.embed_passages(texts, sentences)
+    return {
+        text_hash: StoredVectors(HalfVector(vector), pack_vectors(rows))
+        for text_hash, vector, rows in zip(hashes, vectors, of_sentences, strict=True)
+    }
 
 
-def _hash(text: str, canonical: str, span: ChunkSpan) -> bytes:
+def _hash(text: str, span: ChunkSpan) -> bytes:
     # the sentences' borders decide their vectors, so they belong to what is recognised again
     borders = ",".join(str(start - span.start) for start, _ in span.sentences)
     return hashlib.sha256(f"{borders}\n{text}".encode()).digest()

@@ -139,3 +139,13 @@ class Embedder(Protocol):
             ServiceError: if a remote model does not answer within its deadline.
         """
         ...
+
+    def embed_passages(
+        self, texts: Sequence[str], spans: Sequence[Sequence[Span]]
+    ) -> tuple[NDArray[np.float32], list[NDArray[np.float32]]]:
+        """Each text's vector (n, dimensions), and per text the vectors of its spans (spans, dimensions); unit rows.
+
+        Args:
+            spans: half-open offsets into each text; of its sentences.
+        """
+        ...

@@ -6,13 +6,14 @@ import os
 import secrets
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from sqlalchemy import create_engine, make_url, text
 from sqlalchemy.pool import NullPool
 
-from assistant.bootstrap import Quoth, open_quoth
-from ingest import postgres
+if TYPE_CHECKING:
+    from assistant.bootstrap import Quoth
 
 
 @pytest.fixture(scope="session")
@@ -22,6 +23,8 @@ def server_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     if given:
         yield given
         return
+    from ingest import postgres
+
     home = tmp_path_factory.mktemp("postgres")
     cluster = postgres.start(home)
     yield cluster.url
@@ -49,6 +52,8 @@ def environ(database_url: str, tmp_path_factory: pytest.TempPathFactory) -> dict
 
 @pytest.fixture(scope="module")
 def quoth(environ: dict[str, str]) -> Iterator[Quoth]:
+    from assistant.bootstrap import open_quoth  # here: tests of single modules need none of it
+
     with open_quoth(environ) as opened:
         yield opened
 

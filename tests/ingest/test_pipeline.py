@@ -184,7 +184,7 @@ def test_a_failing_embedder_changes_nothing(quoth: Quoth, folder_of: Callable[..
         space, dimensions = quoth.embedder.space, quoth.embedder.dimensions
         count_tokens = staticmethod(quoth.embedder.count_tokens)
 
-        def embed(self, texts: object, *, kind: str) -> None:
+        def embed_passages(self, texts: object, spans: object) -> None:
             raise ServiceError("the embedding model is away")
 
     from ingest.originals import Originals

@@ -1,0 +1,76 @@
+"""Commands of evaluators: eval retrieval, eval answers."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from evals import answers_run, retrieval_run
+from ui.command_line import asking_options, command, json_option, open_store, print_json, reader_of
+from ui.document_commands import progress_bar
+
+
+def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    evaluation = command(
+        commands,
+        "eval",
+        help="measure retrieval and answers",
+        example="quoth eval retrieval scifact/\nquoth eval answers evals/samples/cases.jsonl --report report/",
+    )
+    kinds = evaluation.add_subparsers(title="what to measure", metavar="WHAT", required=True)
+
+    retrieval = command(
+        kinds,
+        "retrieval",
+        help="each stage's nDCG@10, Recall@10, Recall@100, RR@10 and latency on a test collection",
+        example="quoth eval retrieval scifact/ --runs runs/",
+        more="""
+            FOLDER holds corpus.jsonl, queries.jsonl and qrels/*.tsv (BEIR form). It is indexed once into a scratch
+            collection that answers nobody, and kept for the next run.""",
+    )
+    retrieval.add_argument("folder", metavar="FOLDER", type=Path)
+    retrieval.add_argument("--k", type=int, default=100, help="documents ranked per query (100)")
+    retrieval.add_argument("--runs", metavar="OUTDIR", type=Path, help="write one TREC run file per stage")
+    json_option(retrieval)
+    retrieval.set_defaults(run=run_retrieval)
+
+    answers = command(
+        kinds,
+        "answers",
+        help="whether answers cite the right passages, and abstain when they should",
+        example="quoth eval answers cases.jsonl --report report/",
+        more="""
+            A case's "groups" say who asks it ([]: somebody in no group); without them the reader given here asks.""",
+    )
+    answers.add_argument("cases", metavar="CASES.jsonl", type=Path)
+    answers.add_argument("--report", metavar="DIR", type=Path, help="write each case's record and a summary")
+    asking_options(answers)
+    json_option(answers)
+    answers.set_defaults(run=run_answers)
+
+
+def run_retrieval(arguments: argparse.Namespace) -> int:
+    with open_store() as quoth, progress_bar("Measuring") as report:
+        run = retrieval_run.evaluate_retrieval(
+            quoth, arguments.folder, k=arguments.k, runs=arguments.runs, progress=report
+        )
+    if arguments.json:
+        print_json(retrieval_run.run_json(run))
+    else:
+        print(retrieval_run.run_table(run))
+    return 0
+
+
+def run_answers(arguments: argparse.Namespace) -> int:
+    with open_store() as quoth, progress_bar("Asking") as report:
+        reader = reader_of(quoth, arguments)
+        run = answers_run.evaluate_answers(
+            quoth, arguments.cases, reader=reader, collection=arguments.collection, progress=report
+        )
+    if arguments.report is not None:
+        answers_run.write_report(run, arguments.report)
+    if arguments.json:
+        print_json(answers_run.run_json(run))
+    else:
+        print(answers_run.run_table(run))
+    return 0
