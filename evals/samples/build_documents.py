@@ -386,6 +386,7 @@ def write_docx(source: Source, path: Path) -> None:
     document.core_properties.author = source.values["author"]
     document.core_properties.created = document.core_properties.modified = source.written
     document.core_properties.last_modified_by = source.values["author"]
+    document.core_properties.comments = ""
     accent = docx.shared.RGBColor.from_string(source.accent)
     normal: Any = document.styles["Normal"]
     normal.font.name, normal.font.size = "Calibri", docx.shared.Pt(11)
