@@ -8,6 +8,7 @@ combination whose weights were fitted on public questions with and without an an
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -20,6 +21,15 @@ from retrieval.model import Hit, SearchResult
 
 MAX_QUOTES: Final = 3
 MIN_WORDS: Final = 4  # shorter sentences are headings or fragments
+INTERCEPT: Final = -6.0
+WEIGHTS: Final = {
+    "sentence_cosine": 8.0,
+    "passage_cosine": 0.0,
+    "sentence_coverage": 3.0,
+    "passage_coverage": 0.0,
+    "rarest_absent": 0.0,
+    "kind_unmet": -1.0,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,9 +109,42 @@ def confidence(candidates: Sequence[Candidate], search: SearchResult) -> float:
     """How likely the best sentences answer the question, in [0, 1]."""
     if not candidates:
         return 0.0
+    signals = confidence_signals(candidates, search)
+    logit = INTERCEPT + sum(WEIGHTS[name] * value for name, value in signals.items())
+    return 1 / (1 + math.exp(-max(-30.0, min(30.0, logit))))
+
+
+def confidence_signals(candidates: Sequence[Candidate], search: SearchResult) -> dict[str, float]:
+    """What the confidence is made of, each about 0 to 1."""
     best = candidates[0]
-    logit = -6.0 + 8.0 * best.cosine + 3.0 * best.coverage
-    return 1 / (1 + math.exp(-logit))
+    total = sum(search.idf.values()) or 1.0
+    said = set(Analyzer(search.language).terms(" ".join((best.hit.title, *best.hit.heading, best.hit.text))))
+    absent = [weight for term, weight in search.idf.items() if term not in said]
+    return {
+        "sentence_cosine": best.cosine,
+        "passage_cosine": best.hit.scores.get("dense", 0.0),
+        "sentence_coverage": best.coverage,
+        "passage_coverage": 1 - sum(absent) / total,
+        "rarest_absent": max(absent, default=0.0) / total,
+        "kind_unmet": float(kind_unmet(search.question, best.hit.text)),
+    }
+
+
+NUMBER: Final = re.compile(
+    r"\d|\b(?:one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|twenty|thirty|half|once|twice|hundred"
+    r"|thousand|million|none|no)\b",
+    re.IGNORECASE,
+)
+ASKS_NUMBER: Final = re.compile(
+    r"\bhow (?:many|much|long|often|old|far|high|large|big)\b|\bwhat (?:percentage|share|number|amount|price)\b"
+    r"|\b(?:when|what time|which (?:day|year|date))\b",
+    re.IGNORECASE,
+)
+
+
+def kind_unmet(question: str, passage: str) -> bool:
+    """Whether the question asks for a number or a time and the passage holds none."""
+    return bool(ASKS_NUMBER.search(question)) and not NUMBER.search(passage)
 
 
 def _cosine(search: SearchResult, hit: Hit, at: int) -> float:
