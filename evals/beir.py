@@ -17,6 +17,7 @@ from typing import Final
 
 from evals.cases import read_jsonl, required_text
 from ingest.errors import UsageError
+from ingest.language import detect_language
 from ingest.model import Element, ParsedDocument
 from ingest.pipeline import Pipeline
 from ingest.storing import Identity
@@ -130,7 +131,7 @@ def parsed_record(record: Record) -> ParsedDocument:
         elements=(Element(0, "text", 0, 0, len(text), None, {}),),
         pages=(),
         page_count=None,
-        language="",
+        language=detect_language(text),
         media_type="application/json",
     )
 
