@@ -21,8 +21,8 @@ from assistant.model import (
     Usage,
     Verdict,
 )
-from evals.answers_report import per_case_json, run_json, run_table, write_report
-from evals.answers_run import AnswersRun, best_ranks, evaluate_answers, failure_class, judged_claims, read_again
+from evals.answers_run import AnswersRun, evaluate_answers, per_case_json, run_json, run_table, write_report
+from evals.case_run import best_ranks, failure_class, judged_claims, read_again
 from evals.cases import Gold
 from evals.gold import GoldFinder, Place
 from evals.measures import Cited, GoldSeen, JudgedCitation, JudgedClaim, Outcome
