@@ -9,7 +9,8 @@ other words, which is why a stronger checker can take its place.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Sequence, Set
+from itertools import pairwise
 from typing import Final
 
 from assistant.citing import squash
@@ -17,8 +18,14 @@ from assistant.model import Verdict
 from assistant.quantities import Quantity, quantities
 from ingest.analysis import Analyzer
 
+# Half of what a claim says. On public sets (evals/bench/checker.py) it lets 0.2 % of unrelated evidence pass, and its
+# balanced accuracy is within 0.01 of the best threshold's on AttributionBench; a lower one would let more paraphrases
+# of long scientific sentences pass, and more contradictions with them.
 THRESHOLD: Final = 0.5
+MIN_QUOTED: Final = 0.25  # share of the claim that the quotes must say themselves, whatever stands around them
 AROUND_CREDIT: Final = 0.5  # of a word that only the text around the quotes has
+MATCHING_SHARE: Final = 0.5  # clauses that share this part of what the best clause shares are looked at too
+NEGATION_REACH: Final = 2  # content words after "not" that it is taken to deny
 REFUSED_SCORE: Final = 0.3  # the most that a claim with a refuted exact signal may score
 
 # Said without a negating meaning, or with one that depends on more than the word.
@@ -35,7 +42,8 @@ _NEGATION: Final = re.compile(
 # Words that deny by themselves: whether a clause with them agrees with one that says "not" cannot be told from here.
 _DENYING: Final = re.compile(
     r"\b(?:fail\w*|lack\w*|unable|impossible|prohibit\w*|forbid\w*|forbidden|refus\w*|den(?:y|ies|ied)|exclud\w*|exempt\w*|"
-    r"except\w*|unless|only|absent|absence|free of|reject\w*|prevent\w*|avoid\w*|zero|illegal|invalid|ineligible|"
+    r"ban(?:s|ned|ning)?|except\w*|unless|only|absent|absence|free of|reject\w*|prevent\w*|avoid\w*|zero|illegal|"
+    r"invalid|ineligible|"
     r"un\w{4,}|in(?:sufficient|dependent|active|effective)\w*|non-?\w+|hardly|barely|few|little|rather than|instead)\b",
     re.I,
 )
@@ -63,10 +71,14 @@ _CLAUSE_END: Final = re.compile(
 _SENTENCE_START: Final = re.compile(r"(?:^|[.!?:]\s+|\n\s*|[“\"‘(]\s*|[-•*]\s+)$")
 _WORD: Final = re.compile(r"[^\W_][\w'’.-]*[\w]|[^\W_]")
 _IDENTIFIER: Final = re.compile(r"(?=[\w.-]*\d)(?=[\w.-]*[A-Za-z_])[\w]+(?:[.-][\w]+)*|\w+_\w+")
+_MEASURE: Final = re.compile(r"\d+(?:[.,]\d+)?(?:[a-zA-Z]{1,3}|-[a-z]+)")  # 40mg, 12-month: quantities
 _NOT_NAMES: Final = frozenset(
     "I A An The This That These Those It If In On At By For From To Of And Or But As Is Are Yes No".split()  # noqa: SIM905
 )
-_MANY_CAPITALS: Final = 0.35  # share of capitalised words from which capitals mark no names: German, headlines
+# German writes every noun with a capital, so that capitals mark no names there.
+_GERMAN: Final = re.compile(
+    r"\b(?:der|das|den|dem|des|die|und|ist|sind|nicht|ein|eine|einer|im|zu|mit|für|muss)\b", re.I
+)
 
 
 class LocalChecker:
@@ -98,21 +110,26 @@ class LocalChecker:
         if squash(claim).text.strip(".") in [squash(quote).text.strip(".") for quote in (*quotes, said)]:
             return Verdict(True, 1.0, "the claim is the quotation")
         near = " ".join((said, *around))
-        covered = self.coverage(claim, said, near)
+        quoted, covered = self.coverage(claim, said, near)
         for reason in _refusals(claim, said, near, self._analyzer):
             return Verdict(False, min(covered, REFUSED_SCORE), reason)
-        if covered < self._threshold:
-            return Verdict(False, covered, f"the quotation covers {covered:.0%} of the claim")
-        return Verdict(True, covered, f"the quotation covers {covered:.0%} of the claim")
+        if quoted < MIN_QUOTED:
+            return Verdict(False, min(covered, REFUSED_SCORE), f"the quotation says only {quoted:.0%} of the claim")
+        return Verdict(covered >= self._threshold, covered, f"quotation and context cover {covered:.0%} of the claim")
 
-    def coverage(self, claim: str, said: str, near: str) -> float:
-        """Share of the claim's different terms that the quotes have; half of those that only the text around has."""
-        wanted = set(self._analyzer.terms(claim))
+    def coverage(self, claim: str, said: str, near: str) -> tuple[float, float]:
+        """Share of the claim's different terms that the quotes have; and with half of those that only `near` has.
+
+        Quantities are left out: they are compared exactly, and "twenty" is no other term than 20.
+        """
+        every = set(self._analyzer.terms(claim))
+        numbers = {term for one in quantities(claim) for term in self._analyzer.terms(one.shown)}
+        wanted = every - numbers or every
         if not wanted:
-            return 0.0
+            return 0.0, 0.0
         quoted = wanted & set(self._analyzer.terms(said))
         beside = (wanted & set(self._analyzer.terms(near))) - quoted
-        return (len(quoted) + AROUND_CREDIT * len(beside)) / len(wanted)
+        return len(quoted) / len(wanted), (len(quoted) + AROUND_CREDIT * len(beside)) / len(wanted)
 
 
 def _refusals(claim: str, said: str, near: str, analyzer: Analyzer) -> Iterator[str]:
@@ -122,7 +139,7 @@ def _refusals(claim: str, said: str, near: str, analyzer: Analyzer) -> Iterator[
     for name in missing_names(claim, near):
         yield f"the name {name!r} of the claim is neither in the quotation nor around it"
     clause = _matching_clauses(claim, said, analyzer)
-    if negation_differs(claim, clause):
+    if negation_differs(claim, clause, analyzer):
         yield "one of claim and quotation is negated, the other is not"
     for word, opposite in _turned(claim, clause):
         yield f"the claim says {word!r} where the quotation says {opposite!r}"
@@ -141,41 +158,58 @@ def missing_quantities(claim: str, said: str) -> list[Quantity]:
 def missing_names(claim: str, near: str) -> list[str]:
     """The claim's names and identifiers that stand neither in the quotes nor around them.
 
-    A name is a capitalised word that does not begin a sentence; where most words are capitalised none can be told.
+    A name is a capitalised word that does not begin a sentence; in German none can be told.
     An abbreviation counts as present where its letters begin words that follow each other.
     """
-    folded = _plain(near)
-    words = set(re.findall(r"\w+", folded))
-    initials = "".join(word[0] for word in re.findall(r"[^\W\d_]\w*", folded))
-    missing = [
-        match[0]
-        for match in _IDENTIFIER.finditer(claim)
-        if _plain(match[0]) not in folded and not re.fullmatch(r"\d+[a-z]{1,3}", match[0].lower())
+    claim = claim.strip()
+    words = re.findall(r"\w+", _plain(near))
+    present = {*words, *(one + other for one, other in pairwise(words))}  # "Ly-6C" and "TiO 2" are Ly6C and TiO2
+    initials = "".join(word[0] for word in words if word[0].isalpha())
+    identifiers = [one for one in _IDENTIFIER.finditer(claim) if not _MEASURE.fullmatch(one[0])]
+    missing = [one[0] for one in identifiers if not _is_present(one[0], present)]
+    inner = [
+        word[0]
+        for word in _WORD.finditer(claim)
+        if word[0][0].isalpha() and not _SENTENCE_START.search(claim[: word.start()])
     ]
-    tokens = [match for match in _WORD.finditer(claim) if match[0][0].isalpha()]
-    inner = [match for match in tokens if not _SENTENCE_START.search(claim[: match.start()])]
-    capitals = [match[0] for match in inner if match[0][0].isupper()]
-    if len(inner) > 3 and len(capitals) > _MANY_CAPITALS * len(inner):
+    capitals = [word for word in inner if word[0].isupper()]
+    if len({word.lower() for word in _GERMAN.findall(claim)}) > 1:
         return missing
     for name in capitals:
-        bare = re.sub(r"['’]s$", "", name)
-        if bare in _NOT_NAMES or _IDENTIFIER.fullmatch(bare):
-            continue
-        parts = re.findall(r"\w+", _plain(bare))
-        if all(part in words or part.rstrip("s") in words or part + "s" in words for part in parts):
-            continue
-        if bare.isupper() and bare.lower() in initials:
-            continue
-        missing.append(name)
+        for part in name.split("-"):
+            bare = re.sub(r"['’]s$", "", part)
+            if not bare[:1].isupper() or bare in _NOT_NAMES or _IDENTIFIER.fullmatch(bare):
+                continue
+            if not (_is_present(bare, present) or (len(bare) > 1 and bare.isupper() and bare.lower() in initials)):
+                missing.append(bare)
     return missing
 
 
-def negation_differs(claim: str, clause: str) -> bool:
-    """Whether exactly one of the two is negated, as far as the words tell."""
-    ours, theirs = _HARMLESS.sub(" ", claim), _HARMLESS.sub(" ", clause)
-    if bool(_NEGATION.search(ours)) == bool(_NEGATION.search(theirs)):
+def _is_present(name: str, present: Set[str]) -> bool:
+    """Whether a name's words are among those present, in the singular or the plural, joined or apart."""
+    parts = re.findall(r"\w+", _plain(name))
+    if "".join(parts) in present:
+        return True
+    return all(part in present or part + "s" in present or part.removesuffix("s") in present for part in parts)
+
+
+def negation_differs(claim: str, said: str, analyzer: Analyzer) -> bool:
+    """Whether one of the two denies what the other says, as far as the words tell.
+
+    A negation of the quotes counts when what it negates, one of the next words, is in the claim; one of the claim
+    must be met by some negation of the quotes.
+    """
+    ours, theirs = _HARMLESS.sub(" ", claim), _HARMLESS.sub(" ", said)
+    if _NEGATION.search(ours):
+        return not (_NEGATION.search(theirs) or _DENYING.search(theirs) or _DENYING.search(ours))
+    if _DENYING.search(ours):
         return False
-    return not (_DENYING.search(ours) or _DENYING.search(theirs))
+    wanted = set(analyzer.terms(ours))
+    for negation in _NEGATION.finditer(theirs):
+        rest = _CLAUSE_END.split(theirs[negation.end() :], maxsplit=1)[0]
+        if wanted & set(analyzer.terms(rest)[:NEGATION_REACH]):
+            return True
+    return False
 
 
 def _turned(claim: str, clause: str) -> Iterator[tuple[str, str]]:
@@ -195,7 +229,7 @@ def _matching_clauses(claim: str, said: str, analyzer: Analyzer) -> str:
     wanted = set(analyzer.terms(claim))
     shared = [len(wanted & set(analyzer.terms(clause))) for clause in clauses]
     best = max(shared, default=0)
-    return " ".join(clause for clause, count in zip(clauses, shared, strict=True) if count == best)
+    return " ".join(clause for clause, count in zip(clauses, shared, strict=True) if count >= MATCHING_SHARE * best)
 
 
 def _plain(text: str) -> str:
