@@ -146,13 +146,14 @@ class Environment:
         return done.stdout.strip() if done.returncode == 0 else None
 
     def install_packages(self, lock: Path) -> None:
-        # setuptools comes first, by its hash, because source packages are then built with it and nothing else.
-        builder = self.folder / "quoth-builder.txt"
-        found = re.search(r"^setuptools==(?:.*\\\n)*.*\n", lock.read_text(encoding="utf-8"), re.MULTILINE)
-        if found:
-            builder.write_text(found[0], encoding="utf-8")
+        text = lock.read_text(encoding="utf-8")
+        steps = [lock]
+        if builder_of(text):
+            builder = self.folder / "quoth-builder.txt"
+            builder.write_text(builder_of(text), encoding="utf-8")
+            steps.insert(0, builder)
         with self._under_way():
-            for requirements in (builder, lock) if found else (lock,):
+            for requirements in steps:
                 # The lock is complete, so there is nothing to resolve.
                 self._pip("--require-hashes", "--no-deps", "--no-build-isolation", "-r", str(requirements))
 
@@ -198,6 +199,13 @@ class Environment:
 
     def _run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run([self.python, *arguments], capture_output=True, text=True)
+
+
+def builder_of(lock: str) -> str:
+    """The lock's entry for setuptools, installed first because source packages are then built with it, not with
+    whatever an index offers on the day; empty when the lock has none."""
+    found = re.search(r"^setuptools==(?:.*\\\n)*.*\n", lock, re.MULTILINE)
+    return found[0] if found else ""
 
 
 def digest(content: bytes) -> str:
