@@ -1,0 +1,119 @@
+"""How a parsed document passes from the parser's child to its parent: JSON and one array. The child is not trusted.
+
+4 bytes little-endian length of the JSON | JSON in UTF-8 | boxes of all pages, uint16 (n, 4) little-endian
+"""
+
+from __future__ import annotations
+
+import json
+import struct
+from collections.abc import Mapping
+from typing import Any, get_args
+
+import numpy as np
+
+from ingest.errors import REASONS, DocumentError
+from ingest.model import Category, Element, PageMap, ParsedDocument
+
+_CATEGORIES = get_args(Category)
+
+
+class HandoverError(ValueError):
+    """What the child wrote is not a parsed document."""
+
+
+def encode_document(document: ParsedDocument) -> bytes:
+    head = {
+        "title": document.title,
+        "text": document.text,
+        "elements": [
+            [e.category, e.depth, e.start, e.end, e.page, dict(e.place)] for e in document.elements
+        ],
+        "pages": [[p.page, p.start, p.end, p.width, p.height] for p in document.pages],
+        "page_count": document.page_count,
+        "language": document.language,
+        "media_type": document.media_type,
+        "warnings": list(document.warnings),
+    }  # fmt: skip
+    packed = json.dumps(head, ensure_ascii=False).encode("utf-8")
+    boxes = [np.ascontiguousarray(p.boxes, "<u2").tobytes() for p in document.pages]
+    return b"".join([struct.pack("<I", len(packed)), packed, *boxes])
+
+
+def encode_error(error: DocumentError) -> bytes:
+    packed = json.dumps({"reason": error.reason, "detail": error.detail}).encode("utf-8")
+    return struct.pack("<I", len(packed)) + packed
+
+
+def decode(content: bytes) -> ParsedDocument:
+    """The document, with everything that later code relies on checked.
+
+    Raises:
+        DocumentError: the one the child reported.
+        HandoverError: the bytes are not what an honest child writes.
+    """
+    try:
+        (length,) = struct.unpack_from("<I", content)
+        head = json.loads(content[4 : 4 + length])
+        if not isinstance(head, dict):
+            raise HandoverError("no object")
+        if "reason" in head:
+            raise _error(head)
+        return _document(head, content[4 + length :])
+    except (struct.error, UnicodeDecodeError, KeyError, TypeError, RecursionError, ValueError) as error:
+        raise error if isinstance(error, HandoverError) else HandoverError(type(error).__name__) from error
+
+
+def _error(head: Mapping[str, Any]) -> DocumentError:
+    if head["reason"] not in REASONS:
+        raise HandoverError("unknown reason")
+    return DocumentError(head["reason"], str(head["detail"])[:2000])
+
+
+def _document(head: Mapping[str, Any], rest: bytes) -> ParsedDocument:
+    text = _text(head["text"])
+    elements: list[Element] = []
+    at = 0
+    for category, depth, start, end, page, place in head["elements"]:
+        _check(category in _CATEGORIES and _whole(depth) and _whole(start) and _whole(end))
+        _check(at <= start < end <= len(text) and depth >= 0 and (page is None or (_whole(page) and page >= 1)))
+        _check(all(isinstance(k, str) and isinstance(v, str | int) for k, v in place.items()))
+        elements.append(Element(len(elements), category, depth, start, end, page, place))
+        at = end
+    pages: list[PageMap] = []
+    at = number = 0
+    for page, start, end, width, height in head["pages"]:
+        _check(_whole(page) and _whole(start) and _whole(end) and number < page and at == start <= end <= len(text))
+        size = (end - start) * 8
+        boxes = np.frombuffer(rest[at * 8 : at * 8 + size], "<u2").reshape(-1, 4)
+        _check(len(boxes) == end - start and 0 < width < 1e6 and 0 < height < 1e6)
+        pages.append(PageMap(page, start, end, float(width), float(height), boxes))
+        at, number = end, page
+    _check(not pages or at == len(text))
+    count = head["page_count"]
+    _check(count is None or (_whole(count) and count >= number))
+    return ParsedDocument(
+        title=_text(head["title"]),
+        text=text,
+        elements=tuple(elements),
+        pages=tuple(pages),
+        page_count=count,
+        language=_text(head["language"])[:8],
+        media_type=_text(head["media_type"])[:200],
+        warnings=tuple(_text(warning)[:1000] for warning in head["warnings"][:50]),
+    )
+
+
+def _text(value: Any) -> str:
+    _check(isinstance(value, str) and "\0" not in value)
+    value.encode("utf-8")  # a half surrogate pair would fail later, in the database
+    return str(value)
+
+
+def _whole(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _check(holds: bool) -> None:
+    if not holds:
+        raise HandoverError("spans do not fit the text")

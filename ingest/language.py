@@ -1,0 +1,28 @@
+"""Which language a text is written in, told from samples of it."""
+
+from __future__ import annotations
+
+from typing import Final
+
+_MIN_LETTERS: Final = 60  # below, names and loan words decide and the guess is noise
+_MIN_LETTERS_DENSE: Final = 15  # scripts that only few languages share say more per letter
+_MIN_PROBABILITY: Final = 0.85
+_SAMPLE_CHARS: Final = 3000
+
+
+def detect_language(text: str) -> str:
+    """ISO 639-1 code, or "" when the text is short or the guess uncertain. The same text gives the same answer."""
+    from langdetect import DetectorFactory, LangDetectException, detect_langs
+
+    middle = len(text) // 2
+    sample = " ".join((text[:_SAMPLE_CHARS], text[middle : middle + _SAMPLE_CHARS], text[-_SAMPLE_CHARS:]))
+    letters = [character for character in sample if character.isalpha()]
+    dense = sum(character >= "\u0900" for character in letters) > len(letters) // 2
+    if len(letters) < (_MIN_LETTERS_DENSE if dense else _MIN_LETTERS):
+        return ""
+    DetectorFactory.seed = 0  # its random start would let the same bytes change their language
+    try:
+        best = detect_langs(sample)[0]
+    except LangDetectException:
+        return ""
+    return str(best.lang)[:2] if best.prob >= _MIN_PROBABILITY else ""

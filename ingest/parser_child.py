@@ -1,0 +1,208 @@
+"""The parser's process: `python -m ingest.parser_child`, started by ingest.parser with an almost empty environment.
+
+A fork server. It imports the readers once, then forks one process per request; that one limits itself, parses one
+file, writes one result file and ends. Requests come as JSON lines on stdin, and what became of them goes to stdout.
+End of input, or a parent that is gone, ends everything.
+
+    {"id", "op": "parse"|"render", "path", "name", "out", "limits": {...}, ...}   ->   {"id", "status": wait status}
+    {"kill": id}
+"""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import json
+import os
+import resource
+import select
+import shutil
+import signal
+import sys
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Final
+
+OUT_OF_MEMORY: Final = 86  # exit status of a request that met its limit in an orderly way
+TOO_MUCH_OUTPUT: Final = 87
+_PR_SET_PDEATHSIG: Final = 1
+_PR_SET_NO_NEW_PRIVS: Final = 38
+_CLONE_NEWNET: Final = 0x40000000
+_CLONE_NEWUSER: Final = 0x10000000
+_POLL_S: Final = 2.0
+
+
+def main() -> int:
+    parent = os.getppid()
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C in the terminal is the parent's to handle
+    libc = ctypes.CDLL(None, use_errno=True)
+    _leave_network(libc)
+    folder = os.environ.get("TMPDIR", "")
+    from ingest import parsing, pdf
+
+    parsing.prepare()
+    if threading.active_count() != 1 or len(os.listdir("/proc/self/task")) != 1:
+        print("parser: threads are running, forking is not safe", file=sys.stderr)
+    os.chdir(folder or "/")
+    wake_read, wake_write = os.pipe()
+    for end in (wake_read, wake_write):
+        os.set_blocking(end, False)
+    signal.signal(signal.SIGCHLD, lambda *_: None)
+    signal.set_wakeup_fd(wake_write, warn_on_full_buffer=False)
+    _say({"ready": os.getpid()})
+    work = {"parse": _parse, "render": _render}
+    running: dict[int, int] = {}  # process id -> request
+    buffered = b""
+    try:
+        while os.getppid() == parent:
+            readable, _, _ = select.select([0, wake_read], [], [], _POLL_S)
+            if wake_read in readable:
+                os.read(wake_read, 4096)
+            _reap(running)
+            if 0 not in readable:
+                continue
+            received = os.read(0, 1 << 16)
+            if not received:
+                break
+            *lines, buffered = (buffered + received).split(b"\n")
+            for line in lines:
+                request = json.loads(line)
+                if "kill" in request:
+                    for process, number in running.items():
+                        if number == request["kill"]:
+                            _kill_group(process)
+                    continue
+                process = os.fork()
+                if process == 0:
+                    _serve(request, libc, work[request["op"]], (wake_read, wake_write))
+                running[process] = request["id"]
+    finally:
+        for process in running:
+            _kill_group(process)
+        if folder:  # the parent removes it too, unless it was killed
+            shutil.rmtree(folder, ignore_errors=True)
+    del pdf
+    return 0
+
+
+def _say(message: dict[str, Any]) -> None:
+    os.write(1, json.dumps(message).encode() + b"\n")
+
+
+def _reap(running: dict[int, int]) -> None:
+    for process in list(running):
+        ended, status = os.waitpid(process, os.WNOHANG)
+        if ended:
+            _kill_group(process)  # whatever it may have started
+            _say({"id": running.pop(process), "status": status})
+
+
+def _kill_group(process: int) -> None:
+    for kill in (os.killpg, os.kill):
+        try:
+            kill(process, signal.SIGKILL)
+        except (ProcessLookupError, PermissionError):
+            continue
+
+
+def _leave_network(libc: Any) -> None:
+    """Move to a network namespace without interfaces, where the system allows it; parsing needs no network."""
+    user, group = os.getuid(), os.getgid()
+    if libc.unshare(_CLONE_NEWNET) == 0:
+        return
+    if libc.unshare(_CLONE_NEWUSER | _CLONE_NEWNET) == 0:
+        try:  # without these maps the process could write no file
+            Path("/proc/self/setgroups").write_text("deny")
+            Path("/proc/self/uid_map").write_text(f"{user} {user} 1")
+            Path("/proc/self/gid_map").write_text(f"{group} {group} 1")
+        except OSError:
+            print("parser: the user namespace could not be mapped", file=sys.stderr)
+
+
+def _serve(request: dict[str, Any], libc: Any, work: Callable[[dict[str, Any]], bytes], wake: tuple[int, int]) -> None:
+    """One request in a process of its own; never returns."""
+    code = 1
+    try:
+        signal.set_wakeup_fd(-1)
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+        server = os.getppid()
+        libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+        libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
+        os.setpgid(0, 0)
+        if os.getppid() != server:
+            os._exit(1)
+        for descriptor in (*wake, 0, 1):
+            os.close(descriptor)
+        null = os.open(os.devnull, os.O_RDWR)
+        os.dup2(null, 0)
+        os.dup2(null, 1)
+        _limit(request["limits"])
+        content = work(request)
+        with Path(request["out"]).open("xb") as file:
+            file.write(content)
+        code = 0
+    except MemoryError:
+        code = OUT_OF_MEMORY
+    except OSError as error:
+        code = TOO_MUCH_OUTPUT if error.errno == errno.EFBIG else OUT_OF_MEMORY if error.errno == errno.ENOMEM else 1
+    except BaseException as error:
+        print(f"parser: {type(error).__name__}", file=sys.stderr)
+    finally:
+        os._exit(code)
+
+
+def _limit(limits: dict[str, int]) -> None:
+    cpu_s = limits["cpu_s"]
+    for which, soft, hard in (
+        (resource.RLIMIT_AS, limits["memory_bytes"], limits["memory_bytes"]),
+        (resource.RLIMIT_CPU, cpu_s, cpu_s + 5),
+        (resource.RLIMIT_FSIZE, limits["file_size_bytes"], limits["file_size_bytes"]),
+        (resource.RLIMIT_NOFILE, limits["open_files"], limits["open_files"]),
+        (resource.RLIMIT_CORE, 0, 0),
+    ):
+        _, most = resource.getrlimit(which)
+        if most != resource.RLIM_INFINITY:
+            soft, hard = min(soft, most), min(hard, most)
+        resource.setrlimit(which, (soft, hard))
+
+
+def _parse(request: dict[str, Any]) -> bytes:
+    from ingest.errors import DocumentError
+    from ingest.handover import encode_document, encode_error
+    from ingest.sniffing import ArchiveLimits, sniff
+
+    path, name, limits = Path(request["path"]), request["name"], request["limits"]
+    try:
+        archive = ArchiveLimits(limits["archive_bytes"], limits["archive_ratio"])
+        kind = sniff(path, name=name, archive=archive)
+        if kind == "pdf":
+            from ingest.pdf import parse_pdf
+
+            return encode_document(parse_pdf(path, name=name))
+        from ingest.parsing import parse_file
+
+        return encode_document(parse_file(path, kind, name=name))
+    except DocumentError as error:
+        return encode_error(error)
+
+
+def _render(request: dict[str, Any]) -> bytes:
+    from ingest.errors import DocumentError
+    from ingest.handover import encode_error
+    from ingest.pdf import render_page
+
+    try:
+        return b"PNG!" + render_page(
+            Path(request["path"]),
+            request["page"],
+            scale=request["scale"],
+            max_pixels=request["limits"]["pixels"],
+            name=request["name"],
+        )
+    except DocumentError as error:
+        return encode_error(error)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

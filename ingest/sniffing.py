@@ -1,0 +1,277 @@
+"""What a file is, told by its content; refusals that need no parser; text decoded from unknown encodings."""
+
+from __future__ import annotations
+
+import re
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path, PurePath
+from typing import Final, Literal
+
+from ingest.errors import DocumentError
+
+Kind = Literal["pdf", "docx", "pptx", "xlsx", "msg", "csv", "tsv", "txt", "md", "html", "eml", "xml", "json"]
+
+MEDIA_TYPES: Final[dict[Kind, str]] = {
+    "pdf": "application/pdf",
+    "docx": "application/vnd.openxmlformats-officedocument.wordprocessingml.document",
+    "pptx": "application/vnd.openxmlformats-officedocument.presentationml.presentation",
+    "xlsx": "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
+    "msg": "application/vnd.ms-outlook",
+    "csv": "text/csv",
+    "tsv": "text/tab-separated-values",
+    "txt": "text/plain",
+    "md": "text/markdown",
+    "html": "text/html",
+    "eml": "message/rfc822",
+    "xml": "application/xml",
+    "json": "application/json",
+}
+READ_FORMATS: Final = "PDF, Word (docx), PowerPoint (pptx), Excel (xlsx), HTML, Markdown, text, CSV or mail (eml)"
+
+_HEAD_BYTES: Final = 4096
+_SMALL_ARCHIVE_BYTES: Final = 32 << 20  # unpacked; below, no ratio is a danger
+_MAX_MEMBERS: Final = 20_000
+_MAX_CONTENT_TYPES_BYTES: Final = 4 << 20
+_BY_SUFFIX: Final[dict[str, Kind]] = {
+    ".csv": "csv", ".tsv": "tsv", ".tab": "tsv", ".md": "md", ".markdown": "md", ".mdown": "md", ".mkd": "md",
+    ".html": "html", ".htm": "html", ".xhtml": "html", ".eml": "eml", ".xml": "xml", ".json": "json", ".txt": "txt",
+    ".text": "txt", ".log": "txt", ".rst": "txt", ".org": "txt", ".adoc": "txt",
+}  # fmt: skip
+_BINARY_SUFFIXES: Final = frozenset({".pdf", ".docx", ".pptx", ".xlsx", ".doc", ".xls", ".ppt", ".msg", ".odt"})
+_MAGIC: Final[tuple[tuple[bytes, str], ...]] = (
+    (b"\x7fELF", "a program"),
+    (b"MZ", "a program"),
+    (b"\x89PNG", "a picture"),
+    (b"\xff\xd8\xff", "a picture"),
+    (b"GIF8", "a picture"),
+    (b"BM", "a picture"),
+    (b"II*\0", "a picture"),
+    (b"MM\0*", "a picture"),
+    (b"RIFF", "a sound, film or picture"),
+    (b"\x1f\x8b", "a packed archive"),
+    (b"7z\xbc\xaf", "a packed archive"),
+    (b"Rar!", "a packed archive"),
+    (b"BZh", "a packed archive"),
+    (b"\xfd7zXZ", "a packed archive"),
+    (b"\x28\xb5\x2f\xfd", "a packed archive"),
+    (b"{\\rtf", "an RTF file"),
+    (b"%!PS", "a PostScript file"),
+    (b"SQLite format 3", "a database"),
+    (b"ID3", "a sound"),
+    (b"OggS", "a sound"),
+    (b"\x80\x04\x95", "a Python pickle"),
+    (b"\x80\x05\x95", "a Python pickle"),
+)
+_OLE: Final = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
+_MAIL_HEADER: Final = re.compile(
+    rb"(from|to|cc|subject|date|received|mime-version|message-id|return-path|delivered-to|reply-to|content-type"
+    rb"|x-[\w-]+):",
+    re.IGNORECASE,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class ArchiveLimits:
+    """What an archive may declare to hold before anything of it is unpacked."""
+
+    max_bytes: int
+    max_ratio: float  # unpacked to packed
+
+
+def sniff(path: Path, *, name: str, archive: ArchiveLimits) -> Kind:
+    """What the content is. Among kinds of text, which all look alike, the name decides.
+
+    Raises:
+        DocumentError: empty, unsupported_type, encrypted, corrupt, unsafe or too_large; nothing was unpacked.
+    """
+    size = path.stat().st_size
+    if not size:
+        raise DocumentError("empty", f"{name!r} is empty (0 bytes). Check that it was saved and uploaded completely.")
+    with path.open("rb") as file:
+        head = file.read(_HEAD_BYTES)
+    if b"%PDF-" in head[:1024]:
+        return "pdf"
+    if head.startswith((b"PK\x03\x04", b"PK\x05\x06", b"PK\x07\x08")):
+        return _office_kind(path, name, size, archive)
+    if head.startswith(_OLE):
+        return _ole_kind(path, name)
+    for magic, what in _MAGIC:
+        if head.startswith(magic) and not (len(magic) == 2 and _mostly_text(head)):
+            raise _unsupported(name, what)
+    suffix = PurePath(name).suffix.lower()
+    if _wide_encoding(head) is None and not _mostly_text(head):
+        if suffix in _BINARY_SUFFIXES:
+            raise DocumentError("corrupt", f"{name!r} is not a {suffix[1:]} file, or is damaged. Upload it again.")
+        raise _unsupported(name, "not text")
+    if suffix in _BINARY_SUFFIXES:
+        raise DocumentError(
+            "corrupt",
+            f"{name!r} holds plain text and no {suffix[1:]}. Give it the ending it should have, or save it anew.",
+        )
+    return _BY_SUFFIX.get(suffix) or _text_kind(head)
+
+
+def _unsupported(name: str, what: str) -> DocumentError:
+    return DocumentError(
+        "unsupported_type", f"{name!r} is {what}, which Quoth does not read. Save it as {READ_FORMATS}."
+    )
+
+
+def _office_kind(path: Path, name: str, size: int, limits: ArchiveLimits) -> Kind:
+    try:
+        with zipfile.ZipFile(path) as archive:
+            members = archive.infolist()
+            unpacked = sum(member.file_size for member in members)
+            if len(members) > _MAX_MEMBERS or unpacked > max(_SMALL_ARCHIVE_BYTES, limits.max_ratio * size):
+                raise DocumentError(
+                    "unsafe",
+                    f"{name!r} would unpack to {unpacked / 1e6:,.0f} MB in {len(members):,} parts from {size / 1e6:,.2f} "
+                    "MB, which is how attacks are built. If it is honest, split it.",
+                )
+            if unpacked > limits.max_bytes:
+                raise DocumentError(
+                    "too_large",
+                    f"{name!r} would unpack to {unpacked / 1e6:,.0f} MB; the limit is {limits.max_bytes / 1e6:,.0f} MB. "
+                    "Split it into smaller files.",
+                )
+            if any(member.flag_bits & 1 for member in members):
+                raise DocumentError("encrypted", f"{name!r} is password-protected. Upload an unprotected copy.")
+            names = {member.filename for member in members}
+            if "[Content_Types].xml" in names:
+                with archive.open("[Content_Types].xml") as file:
+                    types = file.read(_MAX_CONTENT_TYPES_BYTES)
+                _refuse_entities(types, name)
+                for mark, kind in _OFFICE_MARKS:
+                    if mark in types:
+                        return kind
+            what = "an archive"
+            if "mimetype" in names:
+                with archive.open("mimetype") as file:
+                    declared = file.read(100).decode("ascii", "replace")
+                what = {
+                    "application/epub+zip": "an e-book",
+                    "application/vnd.oasis.opendocument.text": "an OpenDocument text",
+                    "application/vnd.oasis.opendocument.spreadsheet": "an OpenDocument spreadsheet",
+                    "application/vnd.oasis.opendocument.presentation": "an OpenDocument presentation",
+                }.get(declared.strip(), what)
+            raise _unsupported(name, what)
+    except (zipfile.BadZipFile, NotImplementedError, EOFError, ValueError, OSError) as error:
+        raise DocumentError("corrupt", f"{name!r} is damaged or incomplete. Upload it again.") from error
+
+
+_OFFICE_MARKS: Final[tuple[tuple[bytes, Kind], ...]] = (
+    (b"wordprocessingml.document.main", "docx"),
+    (b"wordprocessingml.template.main", "docx"),
+    (b"ms-word.document.macroEnabled.main", "docx"),
+    (b"presentationml.presentation.main", "pptx"),
+    (b"presentationml.slideshow.main", "pptx"),
+    (b"spreadsheetml.sheet.main", "xlsx"),
+    (b"ms-excel.sheet.macroEnabled.main", "xlsx"),
+)
+
+
+def _refuse_entities(content: bytes, name: str) -> None:
+    if b"<!ENTITY" in content or b"<!DOCTYPE" in content:
+        raise DocumentError("unsafe", f"{name!r} declares XML entities, which office files never do. It is not opened.")
+
+
+def _ole_kind(path: Path, name: str) -> Kind:
+    """The old Office container: a mail of Outlook, an encrypted new file, or a format of before 2007."""
+    content = path.read_bytes()
+
+    def holds(stream: str) -> bool:
+        return stream.encode("utf-16-le") in content
+
+    if holds("EncryptedPackage"):
+        raise DocumentError("encrypted", f"{name!r} is password-protected. Upload an unprotected copy.")
+    if holds("__properties_version1.0"):
+        return "msg"
+    if holds("WordDocument"):
+        raise _unsupported(name, "a Word file of before 2007 (doc)")
+    if holds("PowerPoint Document"):
+        raise _unsupported(name, "a PowerPoint file of before 2007 (ppt)")
+    if holds("Workbook") or holds("Book"):
+        raise _unsupported(name, "an Excel file of before 2007 (xls)")
+    raise _unsupported(name, "an Office file of an old kind")
+
+
+def _text_kind(head: bytes) -> Kind:
+    start = head.lstrip(b"\xef\xbb\xbf \t\r\n")
+    lower = start[:1000].lower()
+    if lower.startswith((b"<!doctype html", b"<html")):
+        return "html"
+    if lower.startswith(b"<?xml"):
+        return "html" if b"<html" in lower else "xml"
+    lines = start.split(b"\n\n")[0].split(b"\r\n\r\n")[0].splitlines()
+    if lines and _MAIL_HEADER.match(lines[0]) and sum(bool(_MAIL_HEADER.match(line)) for line in lines) >= 3:
+        return "eml"
+    return "txt"
+
+
+# -- text ---------------------------------------------------------------------------------------------------------------
+
+_CONTROL: Final = bytes(set(range(32)) - {9, 10, 12, 13, 27} | {127})
+_WESTERN: Final = re.compile(
+    r"cp125[0247]|cp(437|775|85[0278]|86[0135]|037|273|500|1140|1026)|latin|iso8859_?(1|2|3|4|9|10|13|14|15|16)$|mac_|"
+    r"hp_roman|kz1048|ptcp|tis|cp720|cp10\d\d"
+)
+_SYMBOL_IN_WORD: Final = re.compile(r"[^\W\d_][¹²³¼½¾¿¡º¶§¤¥¦¨ª«¬¯°±´·¸»×÷\x80-\x9f][^\W\d_]")
+
+
+def _mostly_text(head: bytes) -> bool:
+    controls = len(head) - len(head.translate(None, _CONTROL))
+    return controls <= 0.2 * len(head)
+
+
+def _wide_encoding(head: bytes) -> str | None:
+    """UTF-16 or UTF-32, by byte order mark or by where the zero bytes of Western text fall."""
+    if head.startswith((b"\xff\xfe\0\0", b"\0\0\xfe\xff")):
+        return "utf-32"
+    if head.startswith((b"\xff\xfe", b"\xfe\xff")):
+        return "utf-16"
+    even, odd = head[0::2], head[1::2]
+    if len(head) >= 4 and odd.count(0) > 0.4 * len(odd) and even.count(0) < 0.1 * len(even):
+        return "utf-16-le"
+    if len(head) >= 4 and even.count(0) > 0.4 * len(even) and odd.count(0) < 0.1 * len(odd):
+        return "utf-16-be"
+    return None
+
+
+def decode(content: bytes, *, declared: str | None = None) -> str:
+    """Text of unknown encoding. Never fails: a byte that fits nowhere becomes U+FFFD.
+
+    In order: byte order mark, zero bytes of UTF-16, strict UTF-8, what the file itself declares, then statistics.
+    Windows-1252 goes before its Eastern sister 1250, which statistics on short Western texts prefer wrongly; it gives
+    way only where it would put symbols inside words.
+    """
+    wide = _wide_encoding(content[:_HEAD_BYTES])
+    if wide is not None:
+        return content.decode(wide, "replace")
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        late = error.start
+    if declared:
+        try:
+            return content.decode(declared)
+        except (LookupError, UnicodeDecodeError):
+            pass
+    from charset_normalizer import from_bytes
+
+    sample = content if len(content) <= 200_000 else content[:50_000] + content[max(0, late - 1000) : late + 150_000]
+    best = from_bytes(sample).best()
+    guess = best.encoding if best is not None else "cp1252"
+    broken = content.decode("utf-8", "replace")
+    if broken.count("\ufffd") <= 0.01 * len(broken) and sum(ord(c) > 127 for c in broken) > 3 * broken.count("\ufffd"):
+        return broken  # UTF-8 with a few broken bytes
+    western = content.decode("cp1252", "replace")
+    high = sum(byte > 127 for byte in sample)
+    if _WESTERN.match(guess.replace("-", "_").lower()) or high < 0.1 * len(sample):
+        odd = len(_SYMBOL_IN_WORD.findall(western)) + western.count("\ufffd")
+        if guess not in ("cp1250", "iso8859_2", "cp1254", "cp1257") or odd <= 0.02 * high:
+            return western
+    try:
+        return content.decode(guess)
+    except (LookupError, UnicodeDecodeError):
+        return content.decode("cp1252", "replace")
