@@ -221,19 +221,19 @@ def upgrade() -> None:
         language sql stable security definer set search_path = public, pg_temp as $$
             select s.seg, s.first, s.chunks, s.tokens, s.analyzer
             from lex_segment s join document d on d.id = s.document_id
-            where array_append(d.readers, '*') && quoth_principals()
+            where array_append(d.readers, '*') && (select quoth_principals())
               and quoth_in_scope(d.collection, collection_name)
         $$""")
+    # Without nested loops: the planner takes the readable documents for a handful and would read all their blocks.
     op.execute("""
         create function readable_blocks(terms text[], collection_name text)
         returns table (term text, ids bytea, tf bytea, dl bytea)
-        language sql stable security definer set search_path = public, pg_temp as $$
+        language sql stable security definer set search_path = public, pg_temp set enable_nestloop = off as $$
             select b.term, b.ids, b.tf, b.dl
             from lex_block b join lex_segment s using (seg) join document d on d.id = s.document_id
             where b.term = any(terms)
-              and array_append(d.readers, '*') && quoth_principals()
+              and array_append(d.readers, '*') && (select quoth_principals())
               and quoth_in_scope(d.collection, collection_name)
-            order by b.term, s.first
         $$""")
     op.execute("""
         create function groups_of(who text) returns text[] language sql stable security definer
