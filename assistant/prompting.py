@@ -1,0 +1,113 @@
+"""What a chat model is told: rules that never change within a version, and one message with sources and question.
+
+The rules are in prompts/*.md and go into the developer message. Text of documents goes only into the user message,
+between markers that carry a code drawn for this request, so that no document can end its passage or open another.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import json
+import re
+import secrets
+from dataclasses import dataclass
+from importlib import resources
+from typing import Any, Final
+
+from assistant.model import Context, Passage
+
+CODE_BYTES: Final = 6
+_LINE: Final = re.compile(r"\s+")
+# What a person does not see and a model reads: zero-width and bidirectional controls, and the tag block. The joiners
+# that scripts need (U+200C, U+200D) stay. Quotes are found without these characters too.
+_UNSEEN: Final = re.compile("[\u00ad\u0002\u200b\u200e\u200f\u202a-\u202e\u2060-\u2069\ufeff\U000e0000-\U000e007f]")
+
+ANSWER_SCHEMA: Final[dict[str, Any]] = {
+    "type": "object",
+    "additionalProperties": False,
+    "required": ["claims", "missing"],
+    "properties": {
+        "claims": {
+            "type": "array",
+            "items": {
+                "type": "object",
+                "additionalProperties": False,
+                "required": ["text", "evidence"],
+                "properties": {
+                    "text": {"type": "string", "description": "One complete sentence."},
+                    "evidence": {
+                        "type": "array",
+                        "items": {
+                            "type": "object",
+                            "additionalProperties": False,
+                            "required": ["passage", "quote"],
+                            "properties": {
+                                "passage": {"type": "string", "description": "Id of a passage, such as P1."},
+                                "quote": {"type": "string", "description": "Copied word for word from that passage."},
+                            },
+                        },
+                    },
+                },
+            },
+        },
+        "missing": {
+            "type": ["string", "null"],
+            "description": "What of the question the passages do not answer; null if they answer all of it.",
+        },
+    },
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Prompt:
+    """The rules as sent, and a name that changes with every change of rules, schema or message form."""
+
+    instructions: str
+    version: str  # "answer-" and 8 hex digits
+
+
+@functools.cache
+def answer_prompt() -> Prompt:
+    """Read the rules of answering; the version is a hash over all that does not depend on the question."""
+    text = resources.files("assistant").joinpath("prompts/answer.md").read_text("utf-8").strip()
+    form = source_message("{question}", Context((), 0), code="{code}")
+    digest = hashlib.sha256(json.dumps([text, ANSWER_SCHEMA, form, _UNSEEN.pattern], sort_keys=True).encode())
+    return Prompt(text, f"answer-{digest.hexdigest()[:8]}")
+
+
+def source_message(question: str, context: Context, *, code: str | None = None) -> str:
+    """The user message: every passage with id, title, headings and date, then the question.
+
+    Args:
+        code: what the markers carry; drawn at random when not given, and never one that the texts contain.
+    """
+    passages = [_shown(passage) for passage in context.passages]
+    question = _UNSEEN.sub("", question).strip()
+    code = code or _unused_code("\n".join((*passages, question)))
+    lines = [f"<<SOURCES {code}>>"]
+    for passage, shown in zip(context.passages, passages, strict=True):
+        lines += [f"<<PASSAGE {passage.id} {code}>>", shown, f"<<END PASSAGE {passage.id} {code}>>"]
+    lines += [f"<<END SOURCES {code}>>", f"<<QUESTION {code}>>", question, f"<<END QUESTION {code}>>"]
+    return "\n".join(lines)
+
+
+def _shown(passage: Passage) -> str:
+    """A passage's head lines and text. Head lines are one line each: titles come from documents too."""
+    head = [f"title: {_one_line(passage.title or passage.source)}"]
+    if passage.heading:
+        head.append("section: " + _one_line(" > ".join(passage.heading)))
+    if passage.updated:
+        head.append(f"date: {_one_line(passage.updated)}")
+    return "\n".join((*head, "text:", _UNSEEN.sub("", passage.text)))
+
+
+def _one_line(text: str) -> str:
+    return _LINE.sub(" ", _UNSEEN.sub("", text)).strip()
+
+
+def _unused_code(text: str) -> str:
+    while True:
+        code = secrets.token_hex(CODE_BYTES)
+        if code not in text:
+            return code
