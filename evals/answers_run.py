@@ -91,7 +91,7 @@ def _notes(runs: Sequence[CaseRun], checker: Checker) -> list[str]:
         notes.append("Quoted answers repeat the documents' own sentences: their support is by construction.")
     unscorable = [run.case.id for run in runs if run.problems]
     if unscorable:
-        notes.append(f"{len(unscorable)} cases with a problem, see the report: {', '.join(unscorable[:5])} ...")
+        notes.append(f"{len(unscorable)} cases with a problem, see the report: {', '.join(unscorable[:20])}.")
     return notes
 
 
