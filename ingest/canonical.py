@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -17,6 +18,8 @@ PARSER_PROFILE: Final = "1"
 
 SEPARATOR: Final = "\n\n"
 
+_SPACES: Final = re.compile(r"[^\S\n]+")
+_TRAILING: Final = re.compile(r"[^\S\n]+$", re.MULTILINE)
 _LINE_BREAKS: Final = "\r\x0b\x0c\x1c\x1d\x1e\x85\u2028\u2029"
 # What no reader sees and no search finds, yet can split words or turn them round: controls, soft hyphen, zero-width
 # space and joiner, byte order mark, bidirectional overrides, tag characters. ZWJ, ZWNJ and the direction marks stay:
@@ -120,8 +123,10 @@ def assemble(blocks: Iterable[Block]) -> tuple[str, tuple[Element, ...]]:
     elements: list[Element] = []
     at = 0
     for block in blocks:
-        text = "\n".join(line.rstrip() for line in canonical(block.text).split("\n")).strip("\n")
-        text = text if block.category == "code" else text.strip()
+        text = canonical(block.text)
+        if block.category != "code":  # tabs and hard spaces say nothing there, and keep quotes from being found
+            text = _SPACES.sub(" ", text).strip()
+        text = _TRAILING.sub("", text).strip("\n")
         if not text.strip():
             continue
         if parts:

@@ -6,12 +6,17 @@ no offsets, guesses encodings wrongly and calls most short lines titles.
 
 from __future__ import annotations
 
+import errno
+import json
 import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+import docx
+import markdown
+import pptx
 import spacy
 import unstructured.nlp.tokenize as unstructured_tokenize
 from lxml import etree
@@ -19,15 +24,19 @@ from lxml import html as lxml_html
 from spacy.language import Language
 from spacy.tokens import Doc
 from unstructured.documents.elements import Element as UnstructuredElement
+from unstructured.partition.docx import partition_docx
 from unstructured.partition.html import partition_html
-from unstructured.partition.md import partition_md
+from unstructured.partition.pptx import partition_pptx
 from unstructured.partition.text import partition_text
 
 from ingest.canonical import Block, assemble, canonical
 from ingest.errors import DocumentError
 from ingest.language import detect_language
+from ingest.mail import Mail, read_eml, read_msg
 from ingest.model import Category, ParsedDocument
-from ingest.sniffing import MEDIA_TYPES, Kind, decode
+from ingest.plain_text import LIST_MARK, text_paragraphs
+from ingest.sniffing import MEDIA_TYPES, Kind, decode, refuse_entities
+from ingest.spreadsheets import csv_blocks, xlsx_blocks
 
 _LANGUAGES: Final = ["eng"]  # named, or unstructured detects per element; our own detection reads the whole text
 _MAX_TEXT_CHARS: Final = 50_000_000
@@ -46,16 +55,19 @@ _CATEGORIES: Final[dict[str, Category]] = {
     "Image": "caption",
 }
 _VERBS: Final = frozenset(
-    """am is are was were be been being have has had do does did done can could will would shall should may might must
-    go goes went gone get gets got make makes made take takes took taken give gives gave given see sees saw seen know
-    knows knew known think thinks thought come comes came find finds found say says said tell tells told use uses show
-    shows shown need needs want wants become becomes became keep keeps kept let lets put puts run runs ran read reads
-    write writes wrote written hold holds held bring brings brought begin begins began work works call calls ask asks
-    try tries leave leaves left mean means meant set sets meet meets met pay pays paid include includes provide provides
-    contain contains require requires allow allows apply applies remain remains follow follows send sends sent receive
-    receives help helps seem seems feel feels felt turn turns start starts stop stops open opens close closes add adds
-    live lives believe believes happen happens stand stands stood lose loses lost win wins won grow grows grew speak
-    speaks spoke buy buys bought sell sells sold spend spends spent build builds built choose chooses chose""".split()
+    (
+        "am is are was were be been being have has had do does did done can could will would shall should may "
+        "might must go goes went gone get gets got make makes made take takes took taken give gives gave given see "
+        "sees saw seen know knows knew known think thinks thought come comes came find finds found say says said "
+        "tell tells told use uses show shows shown need needs want wants become becomes became keep keeps kept let "
+        "lets put puts run runs ran read reads write writes wrote written hold holds held bring brings brought "
+        "begin begins began work works call calls ask asks try tries leave leaves left mean means meant set sets "
+        "meet meets met pay pays paid include includes provide provides contain contains require requires allow "
+        "allows apply applies remain remains follow follows send sends sent receive receives help helps seem seems "
+        "feel feels felt turn turns start starts stop stops open opens close closes add adds live lives believe "
+        "believes happen happens stand stands stood lose loses lost win wins won grow grows grew speak speaks "
+        "spoke buy buys bought sell sells sold spend spends spent build builds built choose chooses chose"
+    ).split(" ")
 )
 _VERB_ENDING: Final = re.compile(r"(ed|ing|ize|ise|ized|ised|ify|ifies)$")
 
@@ -70,7 +82,7 @@ class Parsed:
     warnings: tuple[str, ...] = ()
 
 
-# -- the language model that is not downloaded ----------------------------------------------------------------------------
+# -- the language model that is not downloaded -------------------------------------------------------------------------
 
 
 @Language.component("quoth_verbs")
@@ -100,7 +112,6 @@ def prepare() -> None:
         raise RuntimeError("unstructured no longer loads its model by _load_spacy_model: pin the tested release.")
     unstructured_tokenize._load_spacy_model = _blank_english
     partition_html(text="<p>A first sentence loads what is loaded late.</p>", languages=_LANGUAGES)
-    partition_md(text="# A title\n\nA first paragraph is written here.", languages=_LANGUAGES)
     partition_text(text="A first paragraph is written here.", languages=_LANGUAGES)
 
 
@@ -113,8 +124,7 @@ def parse_file(path: Path, kind: Kind, *, name: str) -> ParsedDocument:
     Raises:
         DocumentError: empty or unreadable when no letter or digit is found, or what the format's reader finds wrong.
     """
-    reader = _READERS[kind]
-    parsed = reader(path, name)
+    parsed = _read(path, kind, name)
     blocks = parsed.blocks
     body = [block for block in blocks if block.category not in ("header", "footer")]
     text, elements = assemble(body if any(_LETTER.search(block.text) for block in body) else blocks)
@@ -144,8 +154,33 @@ def parse_file(path: Path, kind: Kind, *, name: str) -> ParsedDocument:
     )
 
 
-def _blocks(elements: Iterable[UnstructuredElement]) -> Iterator[Block]:
-    """unstructured's elements as blocks; tables from their HTML, because its text loses the cells."""
+def _read(path: Path, kind: Kind, name: str) -> Parsed:
+    """Run a format's reader; what its library raises on a bad file becomes a reason."""
+    try:
+        return _READERS[kind](path, name)
+    except (DocumentError, MemoryError):
+        raise
+    except RecursionError as error:
+        raise DocumentError("unsafe", f"{name!r} is nested thousands of levels deep. It is not read.") from error
+    except UnicodeError as error:
+        raise DocumentError("unreadable", f"The encoding of {name!r} is not known. Save it as UTF-8.") from error
+    except OSError as error:
+        if error.errno in (errno.ENOMEM, errno.EFBIG):
+            raise
+        raise _damaged(name, error) from error
+    except Exception as error:
+        raise _damaged(name, error) from error
+
+
+def _damaged(name: str, error: Exception) -> DocumentError:
+    return DocumentError(
+        "corrupt",
+        f"{name!r} is damaged or incomplete ({type(error).__name__}). Save it anew from the program it was written in.",
+    )
+
+
+def _paired(elements: Iterable[UnstructuredElement]) -> Iterator[tuple[UnstructuredElement, Block]]:
+    """unstructured's elements, each with its block; tables from their HTML, because its text loses the cells."""
     for element in elements:
         category = _CATEGORIES.get(element.category, "text")
         if element.category == "PageBreak":
@@ -154,7 +189,11 @@ def _blocks(elements: Iterable[UnstructuredElement]) -> Iterator[Block]:
         if category == "table" and element.metadata.text_as_html:
             text = "\n".join(" | ".join(row) for row in _table_rows(element.metadata.text_as_html)) or text
         depth = (element.metadata.category_depth or 0) if category == "title" else 0
-        yield Block(category, text, depth)
+        yield element, Block(category, text, depth)
+
+
+def _squashed(text: str) -> str:
+    return "".join(text.split())
 
 
 def _table_rows(markup: str) -> list[list[str]]:
@@ -167,114 +206,43 @@ def _table_rows(markup: str) -> list[list[str]]:
     return rows
 
 
-# -- text ----------------------------------------------------------------------------------------------------------------
+# -- text --------------------------------------------------------------------------------------------------------------
 
-_WRAP: Final = "\u2028"  # stands for a line break that is kept, while unstructured divides at "\n"
-_UNDERLINE: Final = re.compile(r"([=\-~^*#_])\1{2,}\s*$")
-_NUMBERED_TITLE: Final = re.compile(
-    r"(\d{1,2}(\.\d{1,3}){0,4}\.?|[IVX]{1,5}\.|(Chapter|Section|Part|Article|§)\s+[\dIVX]+\.?:?)\s+\S"
-)
-_LIST_MARK: Final = re.compile(r"\s*([-*•◦▪‣·–]|\(?(\d{1,3}|[a-z])[.)])\s+")
-_FINAL: Final = re.compile(r"[.!?:;,…。！？]['\"’”)\]]*$")
+_KEPT_BREAK: Final = "\u2028"  # stands for a line break that is kept, while unstructured divides at "\n"
 
 
 def _read_txt(path: Path, name: str) -> Parsed:
-    text = canonical(decode(path.read_bytes()))
+    return Parsed(_text_blocks(decode(path.read_bytes())))
+
+
+def _text_blocks(text: str) -> list[Block]:
     titles: dict[str, int] = {}
     marked: list[str] = []
-    for paragraph, depth in _text_paragraphs(text):
+    for paragraph, depth in text_paragraphs(canonical(text)):
         if depth is not None:
             titles[" ".join(paragraph.split())] = depth
-        marked.append(paragraph.replace("\n", _WRAP))
-    elements = partition_text(
-        text="\n\n".join(marked), paragraph_grouper=False, languages=_LANGUAGES
-    ) if marked else []  # fmt: skip
-    blocks = []
-    for element in elements:
-        own = element.text.replace(_WRAP, "\n")
-        depth = titles.get(" ".join(own.split()))
-        category: Category = "list_item" if element.category == "ListItem" or _LIST_MARK.match(own) else "text"
-        blocks.append(Block("title" if depth is not None else category, own, depth or 0))
-    return Parsed(blocks)
+        marked.append(paragraph.replace("\n", _KEPT_BREAK))
+    blocks: list[Block] = []
+    if not marked:
+        return blocks
+    for element in partition_text(text="\n\n".join(marked), paragraph_grouper=False, languages=_LANGUAGES):
+        own = element.text.replace(_KEPT_BREAK, "\n")
+        title_depth = titles.get(" ".join(own.split()))
+        if title_depth is not None:
+            blocks.append(Block("title", own, title_depth))
+        else:
+            listed = element.category == "ListItem" or LIST_MARK.match(own)
+            blocks.append(Block("list_item" if listed else "text", own))
+    return blocks
 
 
-def _text_paragraphs(text: str) -> Iterator[tuple[str, int | None]]:
-    """Paragraphs of plain text, and the depth of those that are titles."""
-    groups = [group.strip("\n") for group in re.split(r"\n[ \t]*\n", text)]
-    groups = [group for group in groups if group.strip()]
-    for at, group in enumerate(groups):
-        lines = [line.rstrip() for line in group.split("\n") if line.strip()]
-        while len(lines) >= 2 and _UNDERLINE.match(lines[1]) and not _UNDERLINE.match(lines[0]):
-            yield lines[0].strip(), 0 if lines[1].lstrip()[0] in "=#*" else 1
-            lines = lines[2:]
-        if not lines:
-            continue
-        following = groups[at + 1] if at + 1 < len(groups) else ""
-        if len(lines) == 1:
-            yield lines[0].strip(), _title_depth(lines[0].strip(), following)
-            continue
-        first = lines[0].strip()
-        if _NUMBERED_TITLE.match(first) and not _FINAL.search(first) and len(first) <= 80 and not _all_marked(lines):
-            depth = _title_depth(first, "\n".join(lines[1:]))
-            if depth is not None:
-                yield first, depth
-                lines = lines[1:]
-        yield from ((part, None) for part in _unwrapped(lines))
-
-
-def _all_marked(lines: list[str]) -> bool:
-    return sum(bool(_LIST_MARK.match(line)) for line in lines) > 1
-
-
-def _unwrapped(lines: list[str]) -> Iterator[str]:
-    """Wrapped lines become one paragraph; list items and lines that were broken on purpose stay apart."""
-    longest = max(map(len, lines))
-    current: list[str] = []
-    for line in lines:
-        if current and (_LIST_MARK.match(line)):
-            yield _flow(current, longest)
-            current = []
-        current.append(line)
-    if current:
-        yield _flow(current, longest)
-
-
-def _flow(lines: list[str], longest: int) -> str:
-    """Join lines with spaces where the next line's first word had no room; else the break was meant, and stays."""
-    text = lines[0].strip()
-    for before, line in zip(lines, lines[1:], strict=False):
-        word = line.split(maxsplit=1)[0]
-        meant = len(before) + 1 + len(word) < 0.75 * longest or longest < 40
-        text += ("\n" if meant else " ") + line.strip()
-    return text
-
-
-def _title_depth(line: str, following: str) -> int | None:
-    """How deep a line stands as a title, or None when it is none. `following` is the text after it."""
-    words = line.split()
-    if not following.strip() or len(line) > 100 or len(words) > 14 or _FINAL.search(line):
-        return None
-    letters = [character for character in line if character.isalpha()]
-    if len(letters) < 2:
-        return None
-    if _NUMBERED_TITLE.match(line):
-        number = words[0].rstrip(".")
-        return number.count(".") if number[0].isdigit() else 0
-    if _LIST_MARK.match(line):
-        return None
-    if len(letters) >= 3 and line.upper() == line and any(character.isupper() for character in letters):
-        return 0
-    begins = following.lstrip().split("\n")[0]
-    paragraph = len(following.split()) >= 12 and not _LIST_MARK.match(following)
-    if line[0].isupper() and len(line) <= 70 and paragraph and (len(begins) > len(line) or "\n" in following):
-        return 1
-    return None
-
-
-# -- Markdown and HTML -----------------------------------------------------------------------------------------------------
+# -- Markdown and HTML -------------------------------------------------------------------------------------------------
 
 _FRONT_MATTER: Final = re.compile(r"\A---[ \t]*\n(.*?)\n(?:---|\.\.\.)[ \t]*(?:\n|\Z)", re.DOTALL)
 _FRONT_TITLE: Final = re.compile(r"^title:[ \t]*(['\"]?)(.+?)\1[ \t]*$", re.MULTILINE)
+# Python-Markdown wants an empty line before a list, which writers and other renderers do not.
+_LIST_AFTER_TEXT: Final = re.compile(r"^((?![ \t]*(?:[-*+>|#]|\d+[.)]))[^\n`~]*\S)[ \t]*\n((?:[-*+]|1[.)])[ \t]+\S)", re.MULTILINE)
+_EXTENSIONS: Final = ("tables", "fenced_code", "sane_lists")
 _DECLARED: Final = re.compile(rb"""(?:charset|encoding)\s*=\s*["']?([\w-]{3,30})""", re.IGNORECASE)
 _HIDING: Final = re.compile(
     r"display\s*:\s*none|visibility\s*:\s*hidden|font-size\s*:\s*0(px|pt|em|%)?\s*(;|$)", re.IGNORECASE
@@ -290,9 +258,8 @@ def _read_md(path: Path, name: str) -> Parsed:
         found = _FRONT_TITLE.search(front[1])
         title = found[2] if found else ""
         text = text[front.end() :]
-    import markdown
-
-    return Parsed(_html_blocks(markdown.markdown(text, extensions=["tables", "fenced_code", "sane_lists"])), title)
+    rendered = markdown.markdown(_LIST_AFTER_TEXT.sub("\\1\n\n\\2", text), extensions=_EXTENSIONS)
+    return Parsed(_html_blocks(rendered), title)
 
 
 def _read_html(path: Path, name: str) -> Parsed:
@@ -328,19 +295,130 @@ def _html_blocks(markup: str) -> list[Block]:
     elements = partition_html(text=shown, languages=_LANGUAGES)
     headings = {" ".join(heading.text_content().split()) for heading in root.iter("h1", "h2", "h3", "h4", "h5", "h6")}
     blocks = []
-    for block in _blocks(elements):
-        if block.category == "title" and " ".join(block.text.split()) not in headings:
+    for _, block in _paired(elements):
+        if block.category == "title" and _squashed(block.text) not in headings:
             block = Block("text", block.text)  # a short line that unstructured took for one
         blocks.append(block)
     return blocks
+
+
+# -- office files ------------------------------------------------------------------------------------------------------
+
+
+def _read_docx(path: Path, name: str) -> Parsed:
+    document = docx.Document(str(path))
+    headings = {squashed for p in document.paragraphs if _is_heading(p) and (squashed := _squashed(p.text))}
+    blocks = []
+    for element, block in _paired(partition_docx(filename=str(path), languages=_LANGUAGES)):
+        if block.category == "title":
+            squashed = _squashed(block.text)
+            styled = squashed in headings or any(squashed.endswith(own) for own in headings if len(own) > 3)
+            if not styled:  # unstructured calls most short lines titles
+                bold = "".join(element.metadata.emphasized_text_contents or [])
+                loud = _squashed(bold) == squashed or block.text.upper() == block.text
+                alone = bool(squashed) and loud and any(map(str.isalpha, squashed)) and len(block.text) <= 120
+                block = Block("title", block.text, 1) if alone else Block("text", block.text)
+        blocks.append(block)
+    return Parsed(blocks, document.core_properties.title or "")
+
+
+def _is_heading(paragraph: Any) -> bool:
+    style = paragraph.style
+    while style is not None:
+        if re.match(r"(heading \d|title|subtitle)", (style.name or "").lower()):
+            return True
+        style = style.base_style
+    return bool(paragraph._p.xpath("./w:pPr/w:outlineLvl[@w:val < 9]"))
+
+
+def _read_pptx(path: Path, name: str) -> Parsed:
+    presentation = pptx.Presentation(str(path))
+    blocks = []
+    for element, block in _paired(partition_pptx(filename=str(path), languages=_LANGUAGES)):
+        place: dict[str, str | int] = {"slide": element.metadata.page_number or 1}
+        # depth 0 is a slide's own title; deeper ones are short lines that unstructured took for titles
+        category: Category = "text" if block.category == "title" and block.depth else block.category
+        blocks.append(Block(category, block.text, 0, place=place))
+    return Parsed(blocks, presentation.core_properties.title or "", len(presentation.slides))
+
+
+def _read_xlsx(path: Path, name: str) -> Parsed:
+    blocks, warnings, title = xlsx_blocks(path)
+    return Parsed(blocks, title, warnings=tuple(warnings))
+
+
+def _read_csv(path: Path, name: str) -> Parsed:
+    return Parsed(list(csv_blocks(canonical(decode(path.read_bytes())))))
+
+
+def _read_tsv(path: Path, name: str) -> Parsed:
+    return Parsed(list(csv_blocks(canonical(decode(path.read_bytes())), delimiter="\t")))
+
+
+# -- mail and data -----------------------------------------------------------------------------------------------------
+
+
+def _read_mail(mail: Mail) -> Parsed:
+    blocks = [Block("text", mail.header)]
+    for text, rich in mail.bodies:
+        blocks.extend(_html_blocks(text) if rich else _text_blocks(text))
+    warnings = ()
+    if mail.attachments:
+        listed = ", ".join(map(repr, mail.attachments[:20]))
+        warnings = (f"Attachments are not read: {listed}. Save them and add them as files.",)
+    return Parsed(blocks, mail.subject, warnings=warnings)
+
+
+def _read_xml(path: Path, name: str) -> Parsed:
+    content = path.read_bytes()
+    declared = _DECLARED.search(content[:200])
+    text = decode(content, declared=declared[1].decode("ascii") if declared else None)
+    refuse_entities(text.encode("utf-8", "replace"), name)
+    text = re.sub(r"\A\s*<\?xml[^>]*\?>", "", text)
+    root = etree.fromstring(text.encode("utf-8", "replace"), etree.XMLParser(resolve_entities=False, no_network=True))
+    lines = (" ".join(piece.split()) for piece in root.itertext())
+    return Parsed([Block("text", "\n".join(group)) for group in _grouped(line for line in lines if line)])
+
+
+def _read_json(path: Path, name: str) -> Parsed:
+    """JSON, or one JSON value per line, printed with one value per line."""
+    text = decode(path.read_bytes())
+    try:
+        values = [json.loads(text)]
+    except json.JSONDecodeError:
+        try:
+            values = [json.loads(line) for line in text.splitlines() if line.strip()]
+        except json.JSONDecodeError as error:
+            raise DocumentError("corrupt", f"{name!r} is no valid JSON (line {error.lineno}). Mend it.") from error
+    entries = [entry for value in values for entry in (value if isinstance(value, list) else [value])]
+    printed = (json.dumps(entry, ensure_ascii=False, indent=1) for entry in entries)
+    return Parsed([Block("code", "\n".join(group)) for group in _grouped(printed)])
+
+
+def _grouped(lines: Iterable[str], chars: int = 1500) -> Iterator[list[str]]:
+    group: list[str] = []
+    size = 0
+    for line in lines:
+        if group and size + len(line) > chars:
+            yield group
+            group, size = [], 0
+        group.append(line)
+        size += len(line)
+    if group:
+        yield group
 
 
 _READERS: Final[dict[Kind, Callable[[Path, str], Parsed]]] = {
     "txt": _read_txt,
     "md": _read_md,
     "html": _read_html,
+    "docx": _read_docx,
+    "pptx": _read_pptx,
+    "xlsx": _read_xlsx,
+    "csv": _read_csv,
+    "tsv": _read_tsv,
+    "eml": lambda path, name: _read_mail(read_eml(path, name)),
+    "msg": lambda path, name: _read_mail(read_msg(path, name)),
+    "xml": _read_xml,
+    "json": _read_json,
 }
-
-
-def unread_kinds() -> set[Any]:
-    return set(MEDIA_TYPES) - set(_READERS) - {"pdf"}

@@ -32,10 +32,11 @@ READ_FORMATS: Final = "PDF, Word (docx), PowerPoint (pptx), Excel (xlsx), HTML, 
 _HEAD_BYTES: Final = 4096
 _SMALL_ARCHIVE_BYTES: Final = 32 << 20  # unpacked; below, no ratio is a danger
 _MAX_MEMBERS: Final = 20_000
+_MAX_CHECKED_MEMBERS: Final = 1000
 _MAX_CONTENT_TYPES_BYTES: Final = 4 << 20
 _BY_SUFFIX: Final[dict[str, Kind]] = {
     ".csv": "csv", ".tsv": "tsv", ".tab": "tsv", ".md": "md", ".markdown": "md", ".mdown": "md", ".mkd": "md",
-    ".html": "html", ".htm": "html", ".xhtml": "html", ".eml": "eml", ".xml": "xml", ".json": "json", ".txt": "txt",
+    ".html": "html", ".htm": "html", ".xhtml": "html", ".eml": "eml", ".xml": "xml", ".json": "json", ".jsonl": "json", ".ndjson": "json", ".txt": "txt",
     ".text": "txt", ".log": "txt", ".rst": "txt", ".org": "txt", ".adoc": "txt",
 }  # fmt: skip
 _BINARY_SUFFIXES: Final = frozenset({".pdf", ".docx", ".pptx", ".xlsx", ".doc", ".xls", ".ppt", ".msg", ".odt"})
@@ -141,7 +142,12 @@ def _office_kind(path: Path, name: str, size: int, limits: ArchiveLimits) -> Kin
             if "[Content_Types].xml" in names:
                 with archive.open("[Content_Types].xml") as file:
                     types = file.read(_MAX_CONTENT_TYPES_BYTES)
-                _refuse_entities(types, name)
+                for member in members[:_MAX_CHECKED_MEMBERS]:
+                    if member.filename.endswith((".xml", ".rels")):
+                        with archive.open(member) as file:
+                            head = file.read(_HEAD_BYTES)
+                        wide = _wide_encoding(head)
+                        refuse_entities(head.decode(wide, "replace").encode() if wide else head, name)
                 for mark, kind in _OFFICE_MARKS:
                     if mark in types:
                         return kind
@@ -171,9 +177,10 @@ _OFFICE_MARKS: Final[tuple[tuple[bytes, Kind], ...]] = (
 )
 
 
-def _refuse_entities(content: bytes, name: str) -> None:
-    if b"<!ENTITY" in content or b"<!DOCTYPE" in content:
-        raise DocumentError("unsafe", f"{name!r} declares XML entities, which office files never do. It is not opened.")
+def refuse_entities(content: bytes, name: str) -> None:
+    """Raise `unsafe` for XML that declares entities: they only serve to swell a file or to reach others."""
+    if b"<!ENTITY" in content:
+        raise DocumentError("unsafe", f"{name!r} declares XML entities, which honest files do not. It is not opened.")
 
 
 def _ole_kind(path: Path, name: str) -> Kind:
@@ -209,7 +216,7 @@ def _text_kind(head: bytes) -> Kind:
     return "txt"
 
 
-# -- text ---------------------------------------------------------------------------------------------------------------
+# -- text --------------------------------------------------------------------------------------------------------------
 
 _CONTROL: Final = bytes(set(range(32)) - {9, 10, 12, 13, 27} | {127})
 _WESTERN: Final = re.compile(

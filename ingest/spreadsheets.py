@@ -1,0 +1,140 @@
+"""Rows of spreadsheets and CSV files as tables of a few rows, each with its header line and its row numbers."""
+
+from __future__ import annotations
+
+import csv
+import datetime
+import io
+import itertools
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+import openpyxl
+
+from ingest.canonical import Block
+
+ROWS_PER_BLOCK: Final = 20  # about what one chunk holds, so that a row is always read with its header
+_MAX_COLUMNS: Final = 2000
+_MAX_CELL_CHARS: Final = 20_000
+_DELIMITERS: Final = ",;\t|"
+_NUMBER: Final = re.compile(r"[-+(]?[\d.,\s]*\d\)?\s*[%€$£]?|\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}.*")
+
+Row = tuple[int, list[str]]  # number as the program shows it, from 1; cells
+
+
+def csv_blocks(text: str, *, delimiter: str | None = None) -> Iterator[Block]:
+    """Blocks of a CSV text, its delimiter found by trying."""
+    csv.field_size_limit(_MAX_CELL_CHARS * 100)
+    delimiter = delimiter or _delimiter(text)
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
+    rows = ((number, [_clean(cell) for cell in row]) for number, row in enumerate(reader, 1))
+    yield from _area_blocks([row for row in rows if any(row[1])], {})
+
+
+def _delimiter(text: str) -> str:
+    """The delimiter that divides the first lines into the most even columns."""
+    sample = "\n".join(text.split("\n", 60)[:60])[:100_000]
+
+    def evenness(delimiter: str) -> tuple[float, int]:
+        try:
+            widths = [len(row) for row in csv.reader(io.StringIO(sample), delimiter=delimiter) if row]
+        except csv.Error:
+            return 0.0, 0
+        usual = max(set(widths), key=widths.count) if widths else 1
+        return (widths.count(usual) / len(widths), usual) if usual > 1 else (0.0, 0)
+
+    best = max(_DELIMITERS, key=evenness)
+    return best if evenness(best)[1] > 1 else ","
+
+
+def xlsx_blocks(path: Path) -> tuple[list[Block], list[str], str]:
+    """Blocks of a workbook's visible sheets, warnings, and the workbook's own title."""
+    workbook = openpyxl.load_workbook(path, read_only=True, data_only=True, keep_links=False)
+    blocks: list[Block] = []
+    hidden: list[str] = []
+    try:
+        title = str(workbook.properties.title or "")
+        for sheet in workbook.worksheets:
+            if sheet.sheet_state != "visible":
+                hidden.append(sheet.title)
+                continue
+            sheet.reset_dimensions()  # what a file declares may be a lie of a million columns
+            place: dict[str, str | int] = {"sheet": str(sheet.title)}
+            for area in _areas(_sheet_rows(sheet)):
+                blocks.extend(_area_blocks(area, place))
+    finally:
+        workbook.close()
+    warnings = [f"Hidden sheets are not read: {', '.join(map(repr, hidden))}."] if hidden else []
+    return blocks, warnings, title
+
+
+def _sheet_rows(sheet: Any) -> Iterator[Row]:
+    for number, cells in enumerate(sheet.iter_rows(max_col=_MAX_COLUMNS), 1):
+        row = [_shown(cell) for cell in cells]
+        while row and not row[-1]:
+            row.pop()
+        yield number, row
+
+
+def _shown(cell: Any) -> str:
+    """A cell's value about as the program shows it."""
+    value = cell.value
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return "TRUE" if value else "FALSE"
+    if isinstance(value, float | int):
+        style = str(getattr(cell, "number_format", "") or "")
+        if "%" in style:
+            decimals = len(style.partition(".")[2].partition("%")[0])
+            return f"{value * 100:.{decimals}f}%"
+        return format(value, ".15g") if isinstance(value, float) else str(value)
+    if isinstance(value, datetime.datetime):
+        return value.date().isoformat() if value.time() == datetime.time() else value.isoformat(" ", "minutes")
+    return _clean(str(value))
+
+
+def _clean(cell: str) -> str:
+    return " ".join(cell.split())[:_MAX_CELL_CHARS]
+
+
+def _areas(rows: Iterable[Row]) -> Iterator[list[Row]]:
+    """Runs of rows without an empty row between them."""
+    for filled, area in itertools.groupby(rows, key=lambda row: any(row[1])):
+        if filled:
+            yield list(area)
+
+
+def _area_blocks(area: Sequence[Row], place: dict[str, str | int]) -> Iterator[Block]:
+    """One area: lines of a single cell are text, the rest is a table under its first row."""
+    first = next((at for at, (_, cells) in enumerate(area) if sum(map(bool, cells)) > 1), None)
+    if first is None and len(area) >= 3:
+        first = 0  # a list in one column
+    for number, cells in area if first is None else area[:first]:
+        yield Block("text", " ".join(filter(None, cells)), place={**place, "first_row": number, "last_row": number})
+    if first is not None:
+        yield from _table_blocks(area[first:], place)
+
+
+def _table_blocks(rows: Sequence[Row], place: dict[str, str | int]) -> Iterator[Block]:
+    if not rows:
+        return
+    left = min(next(at for at, cell in enumerate(cells) if cell) for _, cells in rows)
+    width = max(len(cells) for _, cells in rows)
+    used = [c for c in range(left, width) if any(c < len(cells) and cells[c] for _, cells in rows)]
+    lines = [
+        (number, " | ".join(cells[c] if c < len(cells) else "" for c in used).rstrip(" |")) for number, cells in rows
+    ]
+    named = len(rows) > 1 and not any(_NUMBER.fullmatch(cell) for cell in rows[0][1] if cell)
+    header = [lines[0][1]] if named else []
+    body = lines[1:] if named else lines
+    for at in range(0, len(body), ROWS_PER_BLOCK):
+        block = body[at : at + ROWS_PER_BLOCK]
+        start = lines[0][0] if at == 0 else block[0][0]
+        yield Block(
+            "table",
+            "\n".join([*header, *(line for _, line in block)]),
+            place={**place, "first_row": start, "last_row": block[-1][0]},
+        )
