@@ -9,6 +9,7 @@ outlives the process that started it, so that killing that process loses nothing
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 import secrets
 import shlex
@@ -27,6 +28,7 @@ import fasteners
 from ingest.errors import ConfigurationError, ServiceError
 from ingest.postgres_account import SYSTEM_FOLDER, run_as
 from ingest.postgres_files import (
+    SOCKET_NAME,
     Place,
     existing_place,
     make_home,
@@ -43,6 +45,7 @@ START_TIMEOUT_S: Final = 120.0
 STOP_TIMEOUT_S: Final = 150.0
 POLL_S: Final = 0.1
 UNANSWERED_S: Final = 30.0  # how long a server that calls itself ready may go without answering
+APPEARING_S: Final = 2.0  # a server forked a moment ago does not work in its data folder yet
 LEAVING_S: Final = 1.0  # a backend outlives its client's goodbye by some milliseconds
 SMALL_SHARED_MEMORY_BYTES: Final = 512 << 20  # containers give 64 MB, too little for building an index in parallel
 SETTINGS: Final = {
@@ -50,6 +53,7 @@ SETTINGS: Final = {
     "shared_buffers": "256MB",  # taken page by page as they are used, so an idle server stays small
     "huge_pages": "off",
     "max_connections": "100",
+    "hot_standby": "off",  # no connection succeeds before recovery has ended, of whatever kind it is
     "timezone": "UTC",
     "log_timezone": "UTC",
     "log_error_verbosity": "terse",  # details and statements would carry document text into the log
@@ -238,18 +242,18 @@ def _initialise(place: Place, say: Callable[[str], None]) -> None:
 def _bring_up(place: Place, timeout_s: float, say: Callable[[str], None]) -> bool:
     """Wait until the server answers, starting it when there is none; returns whether it was started here."""
     started = told = False
-    begun = time.monotonic()
+    begun = seen = time.monotonic()
     while (reason := refusal(place)) is not None:
-        if not processes_of(place):
-            if started:
-                raise ServiceError(f"The database does not start. {_last_words(place)}")
-            # Whatever process its number belongs to now, it is no Postgres on this folder; and Postgres itself
-            # would not start while a live process of the same user has that number.
-            (place.data / "postmaster.pid").unlink(missing_ok=True)
-            _run_server(place, timeout_s)
-            started = True
-            continue
         waited_s = time.monotonic() - begun
+        if processes_of(place):
+            seen = time.monotonic()
+        elif not started:
+            _forget_killed_server(place)
+            _run_server(place, timeout_s)
+            started, seen = True, time.monotonic()
+            continue
+        elif time.monotonic() - seen > APPEARING_S:
+            raise ServiceError(f"The database does not start. {_last_words(place)}")
         if waited_s >= timeout_s and not told:
             say(f"The database is recovering ({reason}). Waiting for it; this ends by itself.")
             told = True
@@ -260,6 +264,17 @@ def _bring_up(place: Place, timeout_s: float, say: Callable[[str], None]) -> boo
             )
         time.sleep(POLL_S)
     return started
+
+
+def _forget_killed_server(place: Place) -> None:
+    """Delete the lock files of a server of which no process is left.
+
+    Whatever their number belongs to now, it is no Postgres on this folder; and Postgres itself would not start while
+    a live process or a zombie of the same user has that number.
+    """
+    (place.data / "postmaster.pid").unlink(missing_ok=True)
+    if place.sockets is not None:
+        (place.sockets / f"{SOCKET_NAME}.lock").unlink(missing_ok=True)
 
 
 def _run_server(place: Place, timeout_s: float) -> None:
@@ -273,7 +288,7 @@ def _run_server(place: Place, timeout_s: float) -> None:
         if shutil.disk_usage("/dev/shm").total < SMALL_SHARED_MEMORY_BYTES:
             settings["dynamic_shared_memory_type"] = "mmap"
     options = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
-    command: list[str | Path] = [place.binaries / "pg_ctl", "start", "-w", "-t", str(int(timeout_s)), "-s"]
+    command: list[str | Path] = [place.binaries / "pg_ctl", "start", "-w", "-t", str(math.ceil(timeout_s)), "-s"]
     with os.fdopen(open_log(place), "ab") as log:
         # PGDATA rather than -D, which pg_ctl would paste into a shell command
         run_as(place.account, [*command, "-o", shlex.join(options)], output=log, PGDATA=str(place.data))
@@ -338,5 +353,5 @@ def _is_idle(home: Path, place: Place) -> bool:
 
 
 def _last_words(place: Place) -> str:
-    lines = place.log.read_text(encoding="utf-8", errors="replace")[-2000:].strip().splitlines()[-8:]
+    lines = place.log.read_text(encoding="utf-8", errors="replace")[-2000:].strip().splitlines()[-5:]
     return f"The end of {str(place.log)!r} says: " + " | ".join(lines)
