@@ -43,11 +43,13 @@ class Quoth:
     def __init__(self, settings: Settings, environ: Mapping[str, str], say: Callable[[str], None]) -> None:
         self.settings = settings
         self._cluster: postgres.Cluster | None = None
-        _private_folder(settings.home)
         url = settings.database_url
         if url is None:
             self._cluster = postgres.start(settings.home, say=say)
             url = self._cluster.url
+        _private_folder(settings.home)
+        if Path(settings.originals).is_relative_to(settings.home):
+            _private_folder(Path(settings.originals))
         self.database = Database(url)
         self.parser = Parser(ParserLimits())
         try:

@@ -27,7 +27,6 @@ from ingest.access import LOCAL
 from ingest.errors import ConfigurationError, ServiceError
 from ui.command_line import command, json_option, open_store, print_json, say
 from ui.document_commands import progress_bar
-from ui.server import streamlit_command
 
 DEFAULT_PORT = 8501
 START_TIMEOUT_S = 60.0
@@ -134,6 +133,8 @@ def add_samples(quoth: Quoth) -> int:
 
 def start_app(host: str, port: int) -> subprocess.Popen[bytes]:
     """The web app as a process of its own group, which ends when this one does, however it ends."""
+    from ui.server import streamlit_command
+
     return subprocess.Popen(
         streamlit_command(host, port),
         stdin=subprocess.DEVNULL,
