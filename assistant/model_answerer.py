@@ -1,0 +1,259 @@
+"""The answerer with a chat model: claims with quotes in strict JSON, each handed on as soon as it is complete.
+
+Nothing here is trusted: whether a passage exists, a quote stands in it and supports its claim is found out by others.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, Final
+
+from assistant.errors import ModelError, ModelMisconfigured, ModelOutputBroken, ModelRefused
+from assistant.json_stream import ArrayReader, MalformedJson
+from assistant.model import Answerer, Context, DraftClaim, DraftEnd, Evidence, Usage
+from assistant.prices import estimated_usage, usage_of
+from assistant.prompting import ANSWER_SCHEMA, answer_prompt, source_message
+from ingest.errors import ConfigurationError
+from retrieval.model import SearchResult
+
+if TYPE_CHECKING:
+    import openai
+    from openai.types.responses import Response
+
+    from assistant.model_stream import ModelStream
+
+MAX_OUTPUT_TOKENS: Final = 3000  # reasoning counts against it
+MAX_CLAIM_CHARS: Final = 2000
+_REASONS: Final = re.compile(r"(?:gpt-[5-9]|o\d)(?!.*chat)")  # models that take `reasoning` and `verbosity`
+_UNSTORABLE: Final = re.compile("[\x00\ud800-\udfff]")  # what neither UTF-8 nor Postgres can hold
+
+
+@dataclass(slots=True)
+class _Progress:
+    """What one draft has received, for its record and for what it will be charged."""
+
+    started: float = field(default_factory=time.perf_counter)
+    first_token_ms: float | None = None
+    sent_chars: int = 0
+    received: list[str] = field(default_factory=list)
+    claims: int = 0
+    spent: list[Usage] = field(default_factory=list)
+
+
+class ModelAnswerer:
+    """An Answerer over the Responses API. Threads may share one instance.
+
+    Args:
+        stream: the connection, shared by the models of a chain.
+        deadline_s: for a whole draft, retries included.
+        max_output_tokens: doubled once, where an answer was cut before its first claim.
+        safety_identifier: a hash that stands for the end user, at most 128 characters.
+    """
+
+    def __init__(
+        self,
+        stream: ModelStream,
+        model: str,
+        *,
+        deadline_s: float = 60.0,
+        max_output_tokens: int = MAX_OUTPUT_TOKENS,
+        safety_identifier: str | None = None,
+    ) -> None:
+        self._stream = stream
+        self._model = model
+        self._deadline_s = deadline_s
+        self._max_output_tokens = max_output_tokens
+        self._safety_identifier = safety_identifier
+
+    @property
+    def name(self) -> str:
+        return self._model
+
+    @property
+    def prompt_version(self) -> str:
+        return answer_prompt().version
+
+    def draft(self, question: str, context: Context, search: SearchResult) -> Iterator[DraftClaim | DraftEnd]:
+        """Yield claims as they complete, then one DraftEnd. Closing the iterator ends the call.
+
+        An error that costs money all the same carries an attribute `usage`; it is an estimate where the stream was cut.
+
+        Raises:
+            ModelError, ModelMisconfigured: see model_failures.
+        """
+        from assistant.model_failures import ContextTooLong, CutShort
+
+        deadline = time.monotonic() + self._deadline_s
+        progress = _Progress()
+        room = self._max_output_tokens
+        try:
+            for is_last in (False, True):
+                try:
+                    yield from self._attempt(question, context, room, deadline, progress)
+                    return
+                except ContextTooLong:
+                    if is_last or len(context.passages) < 2:
+                        raise
+                    context = replace(context, passages=context.passages[: len(context.passages) // 2])
+                except CutShort:
+                    if is_last or progress.claims:
+                        raise
+                    room *= 2
+        except (ModelError, ModelMisconfigured) as error:
+            error.usage = _total(progress.spent)  # type: ignore[union-attr]
+            raise
+
+    def _attempt(
+        self, question: str, context: Context, room: int, deadline: float, progress: _Progress
+    ) -> Iterator[DraftClaim | DraftEnd]:
+        from assistant.model_failures import REFUSED, coded_failure, incomplete_failure
+
+        message = source_message(question, context)
+        progress.sent_chars, progress.received = len(message) + len(answer_prompt().instructions), []
+        reader = ArrayReader("claims")
+        ended: Response | None = None
+        begun = False
+        request = self._request(message, room)
+        try:
+            with closing(self._stream.events(request, deadline_s=deadline - time.monotonic())) as events:
+                for event in events:
+                    begun = True
+                    if event.type == "response.output_text.delta":
+                        yield from self._claims(reader, event.delta, progress)
+                    elif event.type in ("response.refusal.delta", "response.refusal.done"):
+                        raise ModelRefused(REFUSED)
+                    elif event.type == "error":
+                        raise coded_failure(event.code)
+                    elif event.type in ("response.completed", "response.incomplete", "response.failed"):
+                        ended = event.response
+        finally:
+            if ended is not None:
+                progress.spent.append(usage_of(ended))
+            elif begun:
+                progress.spent.append(
+                    estimated_usage(self._model, progress.sent_chars, sum(map(len, progress.received)))
+                )
+        if ended is None:
+            raise ModelOutputBroken("The model's answer broke off before its end.")
+        if ended.status == "failed":
+            raise coded_failure(ended.error.code if ended.error else None)
+        if ended.status == "incomplete":
+            raise incomplete_failure(ended)
+        if _has_refusal(ended):
+            raise ModelRefused(REFUSED)
+        if not progress.received:  # a service that sends the text only at the end
+            yield from self._claims(reader, ended.output_text, progress)
+        try:
+            missing = reader.finish().get("missing")
+        except MalformedJson as error:
+            raise ModelOutputBroken("The model's answer could not be read. Ask again.") from error
+        yield DraftEnd(
+            model=ended.model,
+            missing=_clean(missing)[:MAX_CLAIM_CHARS] or None if isinstance(missing, str) else None,
+            usage=_total(progress.spent),
+            raw_output=_clean("".join(progress.received)),
+            first_token_ms=progress.first_token_ms,
+        )
+
+    def _claims(self, reader: ArrayReader, delta: str, progress: _Progress) -> Iterator[DraftClaim]:
+        if progress.first_token_ms is None:
+            progress.first_token_ms = round((time.perf_counter() - progress.started) * 1000, 2)
+        progress.received.append(delta)
+        try:
+            claims = [_claim(element) for element in reader.feed(delta)]
+        except (MalformedJson, KeyError, TypeError) as error:
+            raise ModelOutputBroken("The model's answer is not in the form that was asked for. Ask again.") from error
+        for claim in claims:
+            if claim.text:
+                progress.claims += 1
+                yield claim
+
+    def _request(self, message: str, room: int) -> dict[str, Any]:
+        prompt = answer_prompt()
+        text: dict[str, Any] = {
+            "format": {"type": "json_schema", "name": "answer", "strict": True, "schema": ANSWER_SCHEMA}
+        }
+        request: dict[str, Any] = {
+            "model": self._model,
+            "instructions": prompt.instructions,
+            "input": [{"role": "user", "content": message}],
+            "text": text,
+            "max_output_tokens": room,
+            "store": False,  # the default keeps question and passages for a month
+            "truncation": "disabled",  # the other one drops passages without a word
+            "prompt_cache_key": prompt.version,
+        }
+        if _REASONS.match(self._model):
+            request["reasoning"] = {"effort": "low"}
+            text["verbosity"] = "low"
+        if self._safety_identifier:
+            request["safety_identifier"] = self._safety_identifier
+        return request
+
+
+def model_chain_from(
+    setting: str | None,
+    client_factory: Callable[[], openai.OpenAI],
+    *,
+    deadline_s: float = 60.0,
+    max_output_tokens: int = MAX_OUTPUT_TOKENS,
+    safety_identifier: str | None = None,
+) -> list[Answerer]:
+    """The answerers that QUOTH_MODELS names, in order; none for None. The client is made once, and only if needed.
+
+    Raises:
+        ConfigurationError: a name is empty or stands twice.
+    """
+    if setting is None or not setting.strip():
+        return []
+    names = [name.strip() for name in setting.split(",")]
+    if not all(names) or len(set(names)) < len(names) or any(re.search(r"\s", name) for name in names):
+        raise ConfigurationError(
+            f"QUOTH_MODELS={setting!r} must name models once each, such as gpt-6.1-terra,gpt-6-luna."
+        )
+    from assistant.model_stream import ModelStream  # loads the SDK, which quoted answers need not wait for
+
+    stream = ModelStream(client_factory())
+    return [
+        ModelAnswerer(
+            stream,
+            name,
+            deadline_s=deadline_s,
+            max_output_tokens=max_output_tokens,
+            safety_identifier=safety_identifier,
+        )
+        for name in names
+    ]
+
+
+def _claim(element: Any) -> DraftClaim:
+    """One element of the answer as a claim.
+
+    Raises:
+        KeyError, TypeError: it is not of the form that was asked for.
+    """
+    evidence = tuple(Evidence(_clean(one["passage"]), _clean(one["quote"])) for one in element["evidence"])
+    return DraftClaim(_clean(element["text"]).strip()[:MAX_CLAIM_CHARS], evidence)
+
+
+def _clean(text: str) -> str:
+    return _UNSTORABLE.sub("\ufffd", text)
+
+
+def _has_refusal(response: Response) -> bool:
+    return any(
+        content.type == "refusal" for item in response.output if item.type == "message" for content in item.content
+    )
+
+
+def _total(usages: list[Usage]) -> Usage:
+    return Usage(
+        sum(one.input_tokens for one in usages),
+        sum(one.cached_input_tokens for one in usages),
+        sum(one.output_tokens for one in usages),
+        sum(one.cost_usd for one in usages),
+    )
