@@ -5,9 +5,9 @@ from __future__ import annotations
 import email
 import email.policy
 from dataclasses import dataclass
-from email.message import EmailMessage, Message
+from email.message import Message
 from pathlib import Path
-from typing import Final, cast
+from typing import Final
 
 from ingest.errors import DocumentError
 from ingest.sniffing import decode
@@ -35,7 +35,7 @@ def read_eml(path: Path, name: str) -> Mail:
     content = path.read_bytes()
     if content[:2] in (b"\xff\xfe", b"\xfe\xff") or b"\0" in content[:200]:
         content = decode(content).encode("utf-8")
-    message = cast(EmailMessage, email.message_from_bytes(content, policy=email.policy.default))
+    message = email.message_from_bytes(content, policy=email.policy.default)
     if message.get_content_type() in ("multipart/encrypted", "application/pkcs7-mime", "application/x-pkcs7-mime"):
         raise _encrypted(name)
     header = "\n".join(f"{field}: {value}" for field in _SHOWN if (value := _field(message, field)))

@@ -63,6 +63,7 @@ class _Request:
     def __init__(self) -> None:
         self.done = threading.Event()
         self.status: int | None = None  # None: the server ended before it could tell
+        self.peak_kb = 0  # resident memory of the process, for measurements
 
 
 class _Server:
@@ -126,6 +127,7 @@ class _Server:
                     request = self._requests.pop(message["id"], None)
                 if request is not None:
                     request.status = int(message["status"])
+                    request.peak_kb = int(message["peak_kb"])
                     request.done.set()
         with self._lock:
             self.ended.set()
@@ -230,7 +232,7 @@ class Parser:
         if status.st_size > self._limits.max_file_bytes:
             raise DocumentError(
                 "too_large",
-                f"{name!r} has {status.st_size / 1e6:,.0f} MB; the limit is {self._limits.max_file_bytes / 1e6:,.0f} MB. "
+                f"{name!r} has {status.st_size / 1e6:,.0f} MB; the limit is {self._limits.max_file_bytes / 1e6:,.0f}. "
                 "Split it into smaller files.",
             )
         return status.st_size

@@ -4,7 +4,7 @@ A fork server. It imports the readers once, then forks one process per request; 
 file, writes one result file and ends. Requests come as JSON lines on stdin, and what became of them goes to stdout.
 End of input, or a parent that is gone, ends everything.
 
-    {"id", "op": "parse"|"render", "path", "name", "out", "limits": {...}, ...}   ->   {"id", "status": wait status}
+    {"id", "op": "parse"|"render", "path", "name", "out", "limits": {...}, ...}   ->   {"id", "status": wait status, "peak_kb"}
     {"kill": id}
 """
 
@@ -42,7 +42,7 @@ def main() -> int:
     from ingest import parsing, pdf
 
     parsing.prepare()
-    if threading.active_count() != 1 or len(os.listdir("/proc/self/task")) != 1:
+    if threading.active_count() != 1 or len(list(Path("/proc/self/task").iterdir())) != 1:
         print("parser: threads are running, forking is not safe", file=sys.stderr)
     os.chdir(folder or "/")
     wake_read, wake_write = os.pipe()
@@ -92,10 +92,10 @@ def _say(message: dict[str, Any]) -> None:
 
 def _reap(running: dict[int, int]) -> None:
     for process in list(running):
-        ended, status = os.waitpid(process, os.WNOHANG)
+        ended, status, usage = os.wait4(process, os.WNOHANG)
         if ended:
             _kill_group(process)  # whatever it may have started
-            _say({"id": running.pop(process), "status": status})
+            _say({"id": running.pop(process), "status": status, "peak_kb": usage.ru_maxrss})
 
 
 def _kill_group(process: int) -> None:

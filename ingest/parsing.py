@@ -15,11 +15,11 @@ from pathlib import Path
 from typing import Any, Final
 
 import docx
-import markdown
+import markdown  # type: ignore[import-untyped]
 import pptx
 import spacy
 import unstructured.nlp.tokenize as unstructured_tokenize
-from lxml import etree
+from lxml import etree  # type: ignore[import-untyped]
 from lxml import html as lxml_html
 from spacy.language import Language
 from spacy.tokens import Doc
@@ -55,19 +55,22 @@ _CATEGORIES: Final[dict[str, Category]] = {
     "Image": "caption",
 }
 _VERBS: Final = frozenset(
-    (
-        "am is are was were be been being have has had do does did done can could will would shall should may "
-        "might must go goes went gone get gets got make makes made take takes took taken give gives gave given see "
-        "sees saw seen know knows knew known think thinks thought come comes came find finds found say says said "
-        "tell tells told use uses show shows shown need needs want wants become becomes became keep keeps kept let "
-        "lets put puts run runs ran read reads write writes wrote written hold holds held bring brings brought "
-        "begin begins began work works call calls ask asks try tries leave leaves left mean means meant set sets "
-        "meet meets met pay pays paid include includes provide provides contain contains require requires allow "
-        "allows apply applies remain remains follow follows send sends sent receive receives help helps seem seems "
-        "feel feels felt turn turns start starts stop stops open opens close closes add adds live lives believe "
-        "believes happen happens stand stands stood lose loses lost win wins won grow grows grew speak speaks "
-        "spoke buy buys bought sell sells sold spend spends spent build builds built choose chooses chose"
-    ).split(" ")
+    re.findall(
+        r"[a-z]+",
+        """
+        am is are was were be been being have has had do does did done can could will would shall should may might
+        must go goes went gone get gets got make makes made take takes took taken give gives gave given see sees saw
+        seen know knows knew known think thinks thought come comes came find finds found say says said tell tells told
+        use uses show shows shown need needs want wants become becomes became keep keeps kept let lets put puts run
+        runs ran read reads write writes wrote written hold holds held bring brings brought begin begins began work
+        works call calls ask asks try tries leave leaves left mean means meant set sets meet meets met pay pays paid
+        include includes provide provides contain contains require requires allow allows apply applies remain remains
+        follow follows send sends sent receive receives help helps seem seems feel feels felt turn turns start starts
+        stop stops open opens close closes add adds live lives believe believes happen happens stand stands stood lose
+        loses lost win wins won grow grows grew speak speaks spoke buy buys bought sell sells sold spend spends spent
+        build builds built choose chooses chose
+        """,
+    )
 )
 _VERB_ENDING: Final = re.compile(r"(ed|ing|ize|ise|ized|ised|ify|ifies)$")
 
@@ -241,7 +244,11 @@ def _text_blocks(text: str) -> list[Block]:
 _FRONT_MATTER: Final = re.compile(r"\A---[ \t]*\n(.*?)\n(?:---|\.\.\.)[ \t]*(?:\n|\Z)", re.DOTALL)
 _FRONT_TITLE: Final = re.compile(r"^title:[ \t]*(['\"]?)(.+?)\1[ \t]*$", re.MULTILINE)
 # Python-Markdown wants an empty line before a list, which writers and other renderers do not.
-_LIST_AFTER_TEXT: Final = re.compile(r"^((?![ \t]*(?:[-*+>|#]|\d+[.)]))[^\n`~]*\S)[ \t]*\n((?:[-*+]|1[.)])[ \t]+\S)", re.MULTILINE)
+_LIST_AFTER_TEXT: Final = re.compile(
+    r"^((?![ \t]*(?:[-*+>|#]|\d+[.)]))[^\n`~]*\S)[ \t]*\n"  # a line of text
+    r"((?:[-*+]|1[.)])[ \t]+\S)",  # a list's first item
+    re.MULTILINE,
+)
 _EXTENSIONS: Final = ("tables", "fenced_code", "sane_lists")
 _DECLARED: Final = re.compile(rb"""(?:charset|encoding)\s*=\s*["']?([\w-]{3,30})""", re.IGNORECASE)
 _HIDING: Final = re.compile(
@@ -362,7 +369,7 @@ def _read_mail(mail: Mail) -> Parsed:
     blocks = [Block("text", mail.header)]
     for text, rich in mail.bodies:
         blocks.extend(_html_blocks(text) if rich else _text_blocks(text))
-    warnings = ()
+    warnings: tuple[str, ...] = ()
     if mail.attachments:
         listed = ", ".join(map(repr, mail.attachments[:20]))
         warnings = (f"Attachments are not read: {listed}. Save them and add them as files.",)

@@ -6,7 +6,6 @@ import ctypes
 import io
 import math
 import re
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
@@ -18,10 +17,10 @@ from numpy.typing import NDArray
 from ingest.canonical import assemble_pages
 from ingest.errors import DocumentError
 from ingest.language import detect_language
-from ingest.layout import Page, Style, lay_out
+from ingest.layout import lay_out
 from ingest.model import ParsedDocument
+from ingest.page_text import Page, Style
 
-FULL: Final = 65535
 _DEVICE: Final = 1 << 24  # PDFium maps to whole device pixels: a huge page keeps the fractions exact
 _MAX_PAGE_POINTS: Final = 50_000  # a page of 17 metres is a mistake or an attack
 _MAX_CHARS: Final = 20_000_000
@@ -248,7 +247,7 @@ def _characters(
         found.append(box)
         style_of.append(style)
     boxes = np.array(found, np.float64).reshape(-1, 4)
-    real = boxes.any(axis=1)
+    real = np.asarray(boxes.any(axis=1))
     shown = np.where(real[:, None], _displayed(boxes, to_display), 0.0)
     outside = real & ((shown[:, 2] <= 0) | (shown[:, 3] <= 0) | (shown[:, 0] >= size[0]) | (shown[:, 1] >= size[1]))
     if outside.any():  # beyond the page's edge nobody sees it: neither read nor quoted

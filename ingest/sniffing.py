@@ -36,8 +36,8 @@ _MAX_CHECKED_MEMBERS: Final = 1000
 _MAX_CONTENT_TYPES_BYTES: Final = 4 << 20
 _BY_SUFFIX: Final[dict[str, Kind]] = {
     ".csv": "csv", ".tsv": "tsv", ".tab": "tsv", ".md": "md", ".markdown": "md", ".mdown": "md", ".mkd": "md",
-    ".html": "html", ".htm": "html", ".xhtml": "html", ".eml": "eml", ".xml": "xml", ".json": "json", ".jsonl": "json", ".ndjson": "json", ".txt": "txt",
-    ".text": "txt", ".log": "txt", ".rst": "txt", ".org": "txt", ".adoc": "txt",
+    ".html": "html", ".htm": "html", ".xhtml": "html", ".eml": "eml", ".xml": "xml", ".json": "json",
+    ".jsonl": "json", ".ndjson": "json", ".txt": "txt", ".text": "txt", ".log": "txt", ".rst": "txt", ".org": "txt",
 }  # fmt: skip
 _BINARY_SUFFIXES: Final = frozenset({".pdf", ".docx", ".pptx", ".xlsx", ".doc", ".xls", ".ppt", ".msg", ".odt"})
 _MAGIC: Final[tuple[tuple[bytes, str], ...]] = (
@@ -127,13 +127,13 @@ def _office_kind(path: Path, name: str, size: int, limits: ArchiveLimits) -> Kin
             if len(members) > _MAX_MEMBERS or unpacked > max(_SMALL_ARCHIVE_BYTES, limits.max_ratio * size):
                 raise DocumentError(
                     "unsafe",
-                    f"{name!r} would unpack to {unpacked / 1e6:,.0f} MB in {len(members):,} parts from {size / 1e6:,.2f} "
-                    "MB, which is how attacks are built. If it is honest, split it.",
+                    f"{name!r} would unpack from {size / 1e6:,.2f} to {unpacked / 1e6:,.0f} MB in {len(members):,} "
+                    "parts, which is how attacks are built. If it is honest, split it.",
                 )
             if unpacked > limits.max_bytes:
                 raise DocumentError(
                     "too_large",
-                    f"{name!r} would unpack to {unpacked / 1e6:,.0f} MB; the limit is {limits.max_bytes / 1e6:,.0f} MB. "
+                    f"{name!r} would unpack to {unpacked / 1e6:,.0f} MB; the limit is {limits.max_bytes / 1e6:,.0f}. "
                     "Split it into smaller files.",
                 )
             if any(member.flag_bits & 1 for member in members):
