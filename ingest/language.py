@@ -14,8 +14,8 @@ def detect_language(text: str) -> str:
     """ISO 639-1 code, or "" when the text is short or the guess uncertain. The same text gives the same answer."""
     from langdetect import DetectorFactory, LangDetectException, detect_langs
 
-    middle = len(text) // 2
-    sample = " ".join((text[:_SAMPLE_CHARS], text[middle : middle + _SAMPLE_CHARS], text[-_SAMPLE_CHARS:]))
+    middle, n = len(text) // 2, _SAMPLE_CHARS
+    sample = text if len(text) <= 3 * n else " ".join((text[:n], text[middle : middle + n], text[-n:]))
     letters = [character for character in sample if character.isalpha()]
     dense = sum(character >= "\u0900" for character in letters) > len(letters) // 2
     if len(letters) < (_MIN_LETTERS_DENSE if dense else _MIN_LETTERS):

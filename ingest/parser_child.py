@@ -4,7 +4,7 @@ A fork server. It imports the readers once, then forks one process per request; 
 file, writes one result file and ends. Requests come as JSON lines on stdin, and what became of them goes to stdout.
 End of input, or a parent that is gone, ends everything.
 
-    {"id", "op": "parse"|"render", "path", "name", "out", "limits": {...}, ...}   ->   {"id", "status": wait status, "peak_kb"}
+    {"id", "op": "parse"|"render", "path", "name", "out", "limits": {...}, ...}  ->  {"id", "status", "peak_kb"}
     {"kill": id}
 """
 

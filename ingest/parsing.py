@@ -116,6 +116,7 @@ def prepare() -> None:
     unstructured_tokenize._load_spacy_model = _blank_english
     partition_html(text="<p>A first sentence loads what is loaded late.</p>", languages=_LANGUAGES)
     partition_text(text="A first paragraph is written here.", languages=_LANGUAGES)
+    detect_language("A text of some length, so that the profiles of all languages are loaded before the first fork.")
 
 
 # -- the way through ---------------------------------------------------------------------------------------------------

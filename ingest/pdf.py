@@ -41,12 +41,13 @@ def parse_pdf(path: Path, *, name: str) -> ParsedDocument:
     with _opened(path, name) as document:
         pages: list[Page] = []
         scanned: list[int] = []
+        broken: list[int] = []
         unmapped = characters = 0
         for index in range(len(document)):
             try:
                 page, errors, pictured = _read_page(document, index)
             except pdfium.PdfiumError:
-                scanned.append(index + 1)
+                broken.append(index + 1)
                 continue
             letters = sum(character.isalnum() for character in page.characters)
             characters += len(page.characters)
@@ -78,8 +79,12 @@ def parse_pdf(path: Path, *, name: str) -> ParsedDocument:
                 f"The pages of {name!r} are pictures without text. Scanned pages are not read yet; upload a copy with "
                 "recognised text.",
             )
-        raise DocumentError("empty", f"{name!r} has {page_count} pages and no text on them. Check that it is complete.")
+        if broken:
+            raise DocumentError("corrupt", f"No page of {name!r} can be opened: it is damaged. Upload it again.")
+        raise DocumentError("empty", f"The pages of {name!r} are blank. Check that it is the right file.")
     warnings = []
+    if broken:
+        warnings.append(f"Damaged and not read: {_numbered(broken)}.")
     if scanned:
         warnings.append(f"No text was found on {_numbered(scanned)}: pictures and scans are not read yet.")
     if unmapped > 0.02 * characters:
