@@ -25,7 +25,7 @@ OLDEST = (3, 11, 5)
 TOO_NEW = (3, 14)
 RUN_LOCK = "requirements.lock"
 TEST_LOCK = "requirements-test.lock"  # holds everything of RUN_LOCK, in the same versions
-PIP = ("-m", "pip", "--disable-pip-version-check", "--no-input", "--quiet", "install")
+PIP = ("-m", "pip", "--disable-pip-version-check", "--no-input", "--quiet", "install", "--use-pep517")
 
 
 class Stamp(TypedDict):
