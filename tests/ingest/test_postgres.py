@@ -475,7 +475,7 @@ def test_the_suites_own_server_lives_as_long_as_its_command() -> None:
     )
     ran = subprocess.run(
         [sys.executable, str(REPOSITORY / "tests" / "postgres_server.py"), "--run", sys.executable, "-c", code],
-        cwd=REPOSITORY, env={**os.environ, "PYTHONPATH": str(REPOSITORY)}, capture_output=True, text=True, timeout=120,
+        cwd=REPOSITORY, env={**os.environ, "PYTHONPATH": os.pathsep.join([str(REPOSITORY), os.environ.get("PYTHONPATH", "")])}, capture_output=True, text=True, timeout=120,
     )  # fmt: skip
     assert ran.returncode == 7, ran.stderr
     url = ran.stdout.strip()
