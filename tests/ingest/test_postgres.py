@@ -473,9 +473,10 @@ def test_the_suites_own_server_lives_as_long_as_its_command() -> None:
         "import os, psycopg; url = os.environ['QUOTH_TEST_DATABASE_URL']\n"
         "psycopg.connect(url).close(); print(url); raise SystemExit(7)"
     )
+    path = os.pathsep.join([str(REPOSITORY), os.environ.get("PYTHONPATH", "")])
     ran = subprocess.run(
         [sys.executable, str(REPOSITORY / "tests" / "postgres_server.py"), "--run", sys.executable, "-c", code],
-        cwd=REPOSITORY, env={**os.environ, "PYTHONPATH": os.pathsep.join([str(REPOSITORY), os.environ.get("PYTHONPATH", "")])}, capture_output=True, text=True, timeout=120,
+        cwd=REPOSITORY, env={**os.environ, "PYTHONPATH": path}, capture_output=True, text=True, timeout=120,
     )  # fmt: skip
     assert ran.returncode == 7, ran.stderr
     url = ran.stdout.strip()
