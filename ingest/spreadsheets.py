@@ -51,7 +51,8 @@ def _delimiter(text: str) -> str:
 
 def xlsx_blocks(path: Path) -> tuple[list[Block], list[str], str]:
     """Blocks of a workbook's visible sheets, warnings, and the workbook's own title."""
-    workbook = openpyxl.load_workbook(path, read_only=True, data_only=True, keep_links=False)
+    # by its bytes: given a path, openpyxl asks for a file name that ends in .xlsx, and a snapshot's does not
+    workbook = openpyxl.load_workbook(io.BytesIO(path.read_bytes()), read_only=True, data_only=True, keep_links=False)
     blocks: list[Block] = []
     hidden: list[str] = []
     try:
