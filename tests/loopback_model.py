@@ -1,0 +1,548 @@
+"""A stand-in for the OpenAI API: a real HTTP server that reads the prompt it is sent.
+
+    python tests/loopback_model.py --port 8765
+    OPENAI_BASE_URL=http://127.0.0.1:8765/v1 OPENAI_API_KEY=any QUOTH_MODELS=double-honest quoth ask "..."
+
+It answers by quoting sentences of the passages in the message that share words with the question, so that a fault of
+retrieval or of the prompt changes the answer. It refuses requests that the API would refuse. The model's name chooses
+what goes wrong: `double-` and one of MODES. Any other known model behaves as `--mode` says.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import base64
+import hashlib
+import itertools
+import json
+import math
+import re
+import socket
+import struct
+import sys
+import threading
+import time
+from collections import Counter
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any, Final, Self
+
+import uvicorn
+from openai.types import CreateEmbeddingResponse, Embedding, Model
+from openai.types import responses as r
+from openai.types.responses.response import IncompleteDetails
+from openai.types.responses.response_usage import InputTokensDetails, OutputTokensDetails
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, JSONResponse, Response, StreamingResponse
+from starlette.routing import Route
+
+MODES: Final = {
+    "honest": "quotes what the passages say",
+    "invented": "its quotes stand nowhere",
+    "unknown-id": "its evidence names a passage that was not given",
+    "paraphrase-numbers": "its quotes are true, its claims have other numbers",
+    "obey": "does what instructions inside passages tell",
+    "schema": "leaves the form that was asked for",
+    "prose": "answers with a text that is not JSON",
+    "refusal": "refuses",
+    "incomplete": "is cut by max_output_tokens, unless there is room for 4000",
+    "incomplete-filter": "is stopped by the content filter",
+    "failed": "fails after it has begun",
+    "late": "sends the text only in its last event",
+    "slow": "sends a piece every half second",
+    "drip": "sends a claim, then keep-alive comments for ever",
+    "silent": "never sends a byte of its answer",
+    "truncated": "ends early and cleanly, without a last event",
+    "cut": "drops the connection in the middle",
+    "empty": "sends no event at all",
+    "malformed": "sends an event that is not JSON",
+    "error-event": "sends an error event in the middle",
+    "429": "always 429, Retry-After 1 s",
+    "429-once": "429 with Retry-After 1 s, then honest",
+    "429-bare": "always 429 without Retry-After",
+    "429-long": "429 with Retry-After 300 s",
+    "quota": "429 insufficient_quota",
+    "500": "always 500",
+    "500-once": "500, then honest",
+    "502-html": "502 with an HTML page, as a proxy sends",
+    "too-long": "400 context_length_exceeded for more than two passages",
+    "policy": "400 content_policy_violation",
+}
+CHAT_MODELS: Final = ("gpt-6.1-terra", "gpt-6-luna")
+EMBEDDING_MODELS: Final = {"text-embedding-3-small": 1536, "text-embedding-3-large": 3072}
+FIELDS: Final = frozenset(  # of a request; any other is unknown
+    {
+        "model", "instructions", "input", "text", "max_output_tokens", "store", "truncation", "prompt_cache_key",
+        "reasoning", "safety_identifier", "stream", "metadata", "include", "service_tier",
+    }
+)  # fmt: skip
+REFUSAL: Final = "I can't help with that."
+ROOM: Final = 4000  # from which "incomplete" completes
+
+_PASSAGE: Final = re.compile(
+    r"^<<PASSAGE (?P<id>P\d+) (?P<code>\w+)>>\n(?P<head>.*?)^text:\n(?P<text>.*?)\n<<END PASSAGE (?P=id) (?P=code)>>$",
+    re.M | re.S,
+)
+_QUESTION: Final = re.compile(r"^<<QUESTION (\w+)>>\n(.*?)\n<<END QUESTION \1>>\Z", re.M | re.S)
+_SENTENCE: Final = re.compile(r"\S(?:.*?[.!?](?=\s|$)|.*?(?=\n\s*\n|\Z))", re.S)
+_ORDER: Final = re.compile(
+    r"\b(?:say|answer|reply|respond|write|output|print|state|tell)\b[^\n:\"“.]*[:\"“]\s*[\"“]?(?P<words>[^\"”\n]+)",
+    re.I,
+)
+_COMMON: Final = frozenset(
+    """
+    a an and are as at be been by can could did do does for from had has have how i if in is it its many may me much
+    my must of on or our shall should that the their them there they this to was we what when where which who whom
+    whose why will with would you your
+    """.split()  # noqa: SIM905 - three lines that can be read
+)
+
+
+@dataclass
+class Problem(Exception):
+    """An answer of the API that is an error."""
+
+    status: int
+    code: str | None
+    message: str
+    headers: dict[str, str] | None = None
+
+
+class LoopbackModel:
+    """The server, on a free port of the loopback interface; use it in a `with`.
+
+    Attributes:
+        requests: every body received at /v1/responses, in order.
+        cancelled: how many streams the client left before their end.
+    """
+
+    def __init__(self, *, mode: str = "honest", port: int = 0) -> None:
+        self._mode = mode
+        self.requests: list[dict[str, Any]] = []
+        self.cancelled = 0
+        self._seen: Counter[str] = Counter()
+        self._socket = socket.create_server(("127.0.0.1", port))
+        self.port: int = self._socket.getsockname()[1]
+        routes = [
+            Route("/v1/responses", self._responses, methods=["POST"]),
+            Route("/v1/embeddings", self._embeddings, methods=["POST"]),
+            Route("/v1/models", self._models),
+        ]
+        config = uvicorn.Config(Starlette(routes=routes), log_level="warning", timeout_graceful_shutdown=1)
+        self._server = uvicorn.Server(config)
+        self._thread = threading.Thread(target=self.serve, daemon=True)
+
+    @property
+    def base_url(self) -> str:
+        return f"http://127.0.0.1:{self.port}/v1"
+
+    def serve(self) -> None:
+        self._server.run(sockets=[self._socket])
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        deadline = time.monotonic() + 20
+        while not self._server.started:
+            if time.monotonic() > deadline:
+                raise TimeoutError("the stand-in did not start within 20 s")
+            time.sleep(0.01)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._server.should_exit = True
+        self._thread.join(5)
+
+    # --- doors -------------------------------------------------------------------------------------------------------
+
+    async def _models(self, request: Request) -> Response:
+        names = [*(f"double-{mode}" for mode in MODES), *CHAT_MODELS, *EMBEDDING_MODELS]
+        models = [Model(id=name, created=0, object="model", owned_by="double").model_dump() for name in names]
+        return JSONResponse({"object": "list", "data": models})
+
+    async def _embeddings(self, request: Request) -> Response:
+        try:
+            _check_key(request)
+            body = await request.json()
+            if body.get("model") not in EMBEDDING_MODELS:
+                raise Problem(404, "model_not_found", f"The model {body.get('model')!r} does not exist.")
+            dimensions = body.get("dimensions") or EMBEDDING_MODELS[body["model"]]
+            texts = [body["input"]] if isinstance(body["input"], str) else body["input"]
+            if not texts or not all(isinstance(text, str) and text for text in texts):
+                raise Problem(400, "invalid_input", "'input' must hold texts that are not empty.")
+        except Problem as problem:
+            return _error(problem)
+        data = []
+        for index, text in enumerate(texts):
+            vector: Any = bag_of_words(text, dimensions)
+            if body.get("encoding_format") == "base64":
+                vector = base64.b64encode(struct.pack(f"<{dimensions}f", *vector)).decode()
+            data.append(Embedding.model_construct(embedding=vector, index=index, object="embedding"))
+        tokens = sum(map(_tokens, texts))
+        answer = CreateEmbeddingResponse.model_construct(
+            data=data, model=body["model"], object="list", usage={"prompt_tokens": tokens, "total_tokens": tokens}
+        )
+        return JSONResponse(answer.model_dump(warnings=False), headers=_headers())
+
+    async def _responses(self, request: Request) -> Response:
+        body = await request.json()
+        self.requests.append(body)
+        try:
+            _check_key(request)
+            mode = self._mode_of(body)
+            validate(body)
+            self._fail_early(mode, body)
+        except Problem as problem:
+            return _error(problem)
+        if mode == "502-html":
+            return HTMLResponse("<html><body><h1>502 Bad Gateway</h1></body></html>", 502)
+        if not body.get("stream"):
+            *_, last = _events(body, mode)
+            return JSONResponse(last.response.model_dump(mode="json"), headers=_headers())
+        return StreamingResponse(self._stream(body, mode), media_type="text/event-stream", headers=_headers())
+
+    def _mode_of(self, body: dict[str, Any]) -> str:
+        model = str(body.get("model"))
+        if model in CHAT_MODELS:
+            return self._mode
+        if model.startswith("double-") and model.removeprefix("double-") in MODES:
+            return model.removeprefix("double-")
+        raise Problem(404, "model_not_found", f"The model {model!r} does not exist or you do not have access to it.")
+
+    def _fail_early(self, mode: str, body: dict[str, Any]) -> None:
+        self._seen[mode] += 1
+        first = self._seen[mode] == 1
+        busy = "Rate limit reached."
+        if mode == "429" or (mode == "429-once" and first):
+            raise Problem(429, "rate_limit_exceeded", busy, {"Retry-After": "1"})
+        if mode == "429-bare":
+            raise Problem(429, "rate_limit_exceeded", busy)
+        if mode == "429-long":
+            raise Problem(429, "rate_limit_exceeded", busy, {"Retry-After": "300"})
+        if mode == "quota":
+            raise Problem(429, "insufficient_quota", "You exceeded your current quota.")
+        if mode == "500" or (mode == "500-once" and first):
+            raise Problem(500, "server_error", "The server had an error.")
+        if mode == "policy":
+            raise Problem(400, "content_policy_violation", "This prompt is not allowed.")
+        if mode == "too-long" and len(passages_of(_message(body))) > 2:
+            raise Problem(400, "context_length_exceeded", "Your input exceeds the context window of this model.")
+
+    async def _stream(self, body: dict[str, Any], mode: str) -> AsyncIterator[bytes]:
+        whole = False
+        try:
+            async for chunk in _faulty(_events(body, mode), mode):
+                yield chunk
+            whole = True
+        except ConnectionAbortedError:
+            whole = True
+            raise
+        finally:
+            if not whole:
+                self.cancelled += 1
+
+
+# --- what it says ----------------------------------------------------------------------------------------------------
+
+
+def passages_of(message: str) -> list[tuple[str, str]]:
+    """(id, text) of every passage in a message."""
+    return [(match["id"], match["text"]) for match in _PASSAGE.finditer(message)]
+
+
+def answer_of(message: str, mode: str) -> dict[str, Any]:
+    """The answer to the question of a message, from its passages alone."""
+    found = _QUESTION.search(message)
+    question = found[2] if found else ""
+    wanted = content_words(question)
+    scored = []
+    for id, text in passages_of(message):
+        for match in _SENTENCE.finditer(text):
+            shared = len(wanted & content_words(match[0]))
+            if shared >= max(1, min(2, len(wanted))) and len(match[0].split()) >= 3 and len(match[0]) <= 400:
+                scored.append((shared, id, match[0]))
+    scored.sort(key=lambda one: -one[0])
+    best = [one for one in scored if one[0] == scored[0][0]][:2]
+    if mode == "obey":
+        for id, text in passages_of(message):
+            if order := _ORDER.search(text):
+                quote = best[0][2] if best else order[0]
+                return {"claims": [_claim(order["words"].strip(), best[0][1] if best else id, quote)], "missing": None}
+    if not best:
+        return {"claims": [], "missing": "The passages say nothing about this."}
+    claims = []
+    for _, id, sentence in best:
+        text = " ".join(sentence.split())
+        if mode == "invented":
+            sentence = f"It is well established that {text[0].lower()}{text[1:]}"
+        elif mode == "unknown-id":
+            id = "P99"
+        elif mode == "paraphrase-numbers":
+            text = re.sub(r"\d+", lambda number: str(int(number[0]) + 1), text)
+        claims.append(_claim(text, id, sentence))
+    return {"claims": claims, "missing": None}
+
+
+def _claim(text: str, id: str, quote: str) -> dict[str, Any]:
+    return {"text": text, "evidence": [{"passage": id, "quote": quote}]}
+
+
+def content_words(text: str) -> set[str]:
+    words = (word for word in re.findall(r"\w+", text.lower()) if word not in _COMMON)
+    return {re.sub(r"(?:ies|es|s|ing|ed|e|y)$", "", word) if len(word) > 4 else word for word in words}
+
+
+def bag_of_words(text: str, dimensions: int) -> list[float]:
+    """A unit vector in which each word has its own direction; the same text gives the same vector everywhere."""
+    vector = [0.0] * dimensions
+    for word in content_words(text) or {text}:
+        digest = hashlib.sha256(word.encode("utf-8", "replace")).digest()
+        vector[int.from_bytes(digest[:4], "big") % dimensions] += 1.0 if digest[4] % 2 else -1.0
+    length = math.sqrt(sum(value * value for value in vector)) or 1.0
+    return [value / length for value in vector]
+
+
+# --- what it accepts -------------------------------------------------------------------------------------------------
+
+
+def validate(body: dict[str, Any]) -> None:
+    """Refuse what the API refuses, and what Quoth must not send.
+
+    Raises:
+        Problem: with status 400.
+    """
+    if unknown := sorted(set(body) - FIELDS):
+        raise Problem(400, "unknown_parameter", f"Unknown parameter: {unknown[0]!r}.")
+    _require(body.get("store") is False, "'store' must be false: its default keeps the request for 30 days.")
+    _require(body.get("truncation") in (None, "disabled"), "'truncation' must be disabled.")
+    room = body.get("max_output_tokens")
+    _require(isinstance(room, int) and room >= 16, "'max_output_tokens' must be at least 16.")
+    _require(isinstance(body.get("instructions"), str) and body["instructions"], "'instructions' are missing.")
+    _require(
+        isinstance(body.get("input"), list) and [one.get("role") for one in body["input"]] == ["user"],
+        "'input' must be one message of the user.",
+    )
+    _require("<<PASSAGE P" not in body["instructions"], "documents must not stand in 'instructions'.")
+    _require(len(body.get("prompt_cache_key", "")) <= 64, "'prompt_cache_key' is too long.")
+    _require(len(body.get("safety_identifier", "")) <= 128, "'safety_identifier' is too long.")
+    if "reasoning" in body and body["model"] not in CHAT_MODELS:
+        raise Problem(400, "unsupported_parameter", "Unsupported parameter: 'reasoning' with this model.")
+    form = body.get("text", {}).get("format", {})
+    _require(form.get("type") == "json_schema" and form.get("strict") is True, "a strict json_schema is required.")
+    _require(re.fullmatch(r"[\w-]{1,64}", form.get("name", "")) is not None, "'text.format.name' is not a name.")
+    _require(form.get("schema", {}).get("type") == "object", "the root of the schema must be an object.")
+    _validate_schema(form["schema"], "schema")
+
+
+def _validate_schema(schema: dict[str, Any], place: str) -> None:
+    kind = schema.get("type")
+    kinds = set(kind) if isinstance(kind, list) else {kind}
+    _require(
+        bool(kinds) and kinds <= {"object", "array", "string", "number", "integer", "boolean", "null"},
+        f"{place}: 'type' is missing or unknown.",
+    )
+    _require("default" not in schema, f"{place}: 'default' is not permitted.")
+    if "object" in kinds:
+        properties = schema.get("properties", {})
+        _require(schema.get("additionalProperties") is False, f"{place}: 'additionalProperties' must be false.")
+        _require(
+            sorted(schema.get("required", [])) == sorted(properties), f"{place}: 'required' must name every property."
+        )
+        for name, inner in properties.items():
+            _validate_schema(inner, f"{place}.{name}")
+    if "array" in kinds:
+        _require(isinstance(schema.get("items"), dict), f"{place}: 'items' is missing.")
+        _validate_schema(schema["items"], f"{place}[]")
+
+
+def _require(holds: bool, message: str) -> None:
+    if not holds:
+        raise Problem(400, "invalid_request", message)
+
+
+def _check_key(request: Request) -> None:
+    key = request.headers.get("authorization", "").removeprefix("Bearer ").strip()
+    if not key or key == "wrong":
+        raise Problem(401, "invalid_api_key", "Incorrect API key provided.")
+
+
+# --- how it is sent --------------------------------------------------------------------------------------------------
+
+
+def _events(body: dict[str, Any], mode: str) -> Iterator[Any]:
+    """The events of a response in the API's order, each with its number."""
+    message = _message(body)
+    text = json.dumps(answer_of(message, mode), ensure_ascii=False)
+    if mode == "schema":
+        text = json.dumps({"claims": [{"sentence": "Something."}], "missing": None})
+    elif mode == "prose":
+        text = "Here is what I found in the documents you gave me."
+    numbers = itertools.count()
+    id = "resp_" + hashlib.sha256(message.encode("utf-8", "replace")).hexdigest()[:24]
+
+    def response(status: str, output: list[Any], **more: Any) -> r.Response:
+        return r.Response(
+            id=id, created_at=time.time(), model=body["model"], object="response", output=output, status=status,  # type: ignore[arg-type]
+            parallel_tool_calls=False, tool_choice="none", tools=[], **more,
+        )  # fmt: skip
+
+    refuses = mode == "refusal"
+    content: Any = (
+        r.ResponseOutputRefusal(refusal=REFUSAL, type="refusal")
+        if refuses
+        else r.ResponseOutputText(annotations=[], text=text, type="output_text")
+    )
+    item = r.ResponseOutputMessage(id="msg_1", content=[], role="assistant", status="in_progress", type="message")
+    place = {"item_id": "msg_1", "output_index": 0, "content_index": 0}
+    yield r.ResponseCreatedEvent(
+        response=response("in_progress", []), sequence_number=next(numbers), type="response.created"
+    )
+    if mode == "failed":
+        error = r.ResponseError(code="server_error", message="The model failed.")
+        yield r.ResponseFailedEvent(
+            response=response("failed", [], error=error), sequence_number=next(numbers), type="response.failed"
+        )
+        return
+    yield r.ResponseOutputItemAddedEvent(
+        item=item, output_index=0, sequence_number=next(numbers), type="response.output_item.added"
+    )
+    part = content.model_copy(update={"refusal" if refuses else "text": ""})
+    yield r.ResponseContentPartAddedEvent(
+        part=part, sequence_number=next(numbers), type="response.content_part.added", **place
+    )
+    cut = (mode == "incomplete" and body["max_output_tokens"] < ROOM) or mode == "incomplete-filter"
+    if cut:
+        text = text[: len(text) // 3]
+    if refuses:
+        yield r.ResponseRefusalDeltaEvent(
+            delta=REFUSAL, sequence_number=next(numbers), type="response.refusal.delta", **place
+        )
+        yield r.ResponseRefusalDoneEvent(
+            refusal=REFUSAL, sequence_number=next(numbers), type="response.refusal.done", **place
+        )
+    elif mode != "late":
+        for piece in _pieces(text):
+            yield r.ResponseTextDeltaEvent(
+                delta=piece, logprobs=[], sequence_number=next(numbers), type="response.output_text.delta", **place
+            )
+        yield r.ResponseTextDoneEvent(
+            text=text, logprobs=[], sequence_number=next(numbers), type="response.output_text.done", **place
+        )
+    whole = item.model_copy(update={"content": [content], "status": "completed"})
+    yield r.ResponseOutputItemDoneEvent(
+        item=whole, output_index=0, sequence_number=next(numbers), type="response.output_item.done"
+    )
+    usage = _usage(body["instructions"], message, text)
+    if cut:
+        reason = "content_filter" if mode == "incomplete-filter" else "max_output_tokens"
+        details = IncompleteDetails(reason=reason)  # type: ignore[arg-type]
+        yield r.ResponseIncompleteEvent(
+            response=response("incomplete", [whole], usage=usage, incomplete_details=details),
+            sequence_number=next(numbers),
+            type="response.incomplete",
+        )
+        return
+    yield r.ResponseCompletedEvent(
+        response=response("completed", [whole], usage=usage), sequence_number=next(numbers), type="response.completed"
+    )
+
+
+async def _faulty(events: Iterator[Any], mode: str) -> AsyncIterator[bytes]:
+    """The events as bytes, with what the mode does to a stream."""
+    deltas = 0
+    if mode == "silent":
+        await asyncio.sleep(3600)
+    if mode == "empty":
+        return
+    for event in events:
+        is_delta = event.type == "response.output_text.delta"
+        deltas += is_delta
+        if is_delta and deltas == 4:
+            if mode == "truncated":
+                return
+            if mode == "cut":
+                raise ConnectionAbortedError("the stand-in drops the connection, as it was told")
+            if mode == "malformed":
+                yield b'event: response.output_text.delta\ndata: {"type": "response.outp\n\n'
+            if mode == "error-event":
+                data = {
+                    "type": "error",
+                    "code": "server_error",
+                    "message": "Sorry.",
+                    "param": None,
+                    "sequence_number": 9,
+                }
+                yield f"event: error\ndata: {json.dumps(data)}\n\n".encode()
+                return
+        yield f"event: {event.type}\ndata: {event.model_dump_json()}\n\n".encode()
+        if is_delta and mode == "slow":
+            await asyncio.sleep(0.5)
+        while mode == "drip" and event.type == "response.output_text.done":
+            yield b": keep-alive\n\n"
+            await asyncio.sleep(0.05)
+    yield b"data: [DONE]\n\n"
+
+
+def _pieces(text: str) -> Iterator[str]:
+    at = 0
+    for size in itertools.cycle((1, 7, 3, 12, 2)):
+        if at >= len(text):
+            return
+        yield text[at : at + size]
+        at += size
+
+
+def _usage(instructions: str, message: str, text: str) -> r.ResponseUsage:
+    sent, received = _tokens(instructions) + _tokens(message), _tokens(text) + 8
+    return r.ResponseUsage(
+        input_tokens=sent,
+        input_tokens_details=InputTokensDetails(cached_tokens=_tokens(instructions) // 2, cache_write_tokens=4),
+        output_tokens=received,
+        output_tokens_details=OutputTokensDetails(reasoning_tokens=8),
+        total_tokens=sent + received,
+    )
+
+
+def _message(body: dict[str, Any]) -> str:
+    content = body["input"][0]["content"]
+    return content if isinstance(content, str) else "".join(part.get("text", "") for part in content)
+
+
+def _tokens(text: str) -> int:
+    return max(1, len(text) // 4)
+
+
+def _headers() -> dict[str, str]:
+    return {
+        "x-request-id": "req_double",
+        "x-ratelimit-limit-requests": "500",
+        "x-ratelimit-remaining-requests": "499",
+        "x-ratelimit-reset-requests": "120ms",
+        "openai-processing-ms": "1",
+    }
+
+
+def _error(problem: Problem) -> Response:
+    error = {"message": problem.message, "type": "error", "param": None, "code": problem.code}
+    return JSONResponse({"error": error}, problem.status, headers={**_headers(), **(problem.headers or {})})
+
+
+def main(argv: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(description="Serve a stand-in for the OpenAI API on the loopback interface.")
+    parser.add_argument("--port", type=int, default=8765)
+    parser.add_argument("--mode", choices=MODES, default="honest", help="of models whose name does not say it")
+    arguments = parser.parse_args(argv)
+    double = LoopbackModel(mode=arguments.mode, port=arguments.port)
+    print(f"OPENAI_BASE_URL={double.base_url} OPENAI_API_KEY=any QUOTH_MODELS=double-honest", flush=True)
+    for mode, meaning in MODES.items():
+        print(f"  double-{mode}: {meaning}", file=sys.stderr)
+    double.serve()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
