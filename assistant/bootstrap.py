@@ -112,10 +112,11 @@ class Quoth:
         return self.answering.ask(question, reader, collection=collection, conversation=conversation)
 
     def close(self) -> None:
-        """Let go of everything; stop the embedded database if this opened it and nobody else uses it."""
+        """Let go of everything; stop the embedded database if nobody else uses it."""
         self.parser.close()
         self.database.close()
-        if self._cluster is not None and self._cluster.started:
+        if self._cluster is not None:
+            self._cluster = None  # and with it this process' lease
             postgres.stop(self.settings.home, only_if_idle=True)
 
     def __enter__(self) -> Self:

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
 @pytest.fixture(scope="session")
 def server_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """A Postgres: the server that TEST_DATABASE_URL names, else an embedded one for this run."""
-    given = os.environ.get("TEST_DATABASE_URL")
+    """A Postgres: the server that QUOTH_TEST_DATABASE_URL names, else an embedded one for this run."""
+    given = os.environ.get("QUOTH_TEST_DATABASE_URL")
     if given:
         yield given
         return
@@ -28,7 +28,7 @@ def server_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     home = tmp_path_factory.mktemp("postgres")
     cluster = postgres.start(home)
     yield cluster.url
-    postgres.stop(home)
+    postgres.remove(home)
 
 
 @pytest.fixture(scope="module")

@@ -135,7 +135,7 @@ def test_killed_in_the_middle_of_add(tmp_path: Path, folder: Path, victim: str, 
     try:
         check(home, folder, victim, lines, extra_s)
     finally:
-        postgres.stop(home)
+        postgres.remove(home)
 
 
 @pytest.mark.soak
@@ -162,4 +162,4 @@ def test_an_interrupt_ends_with_130_and_loses_nothing_acknowledged(tmp_path: Pat
             stored = {document.source for document in quoth.catalog.documents(LOCAL)}
         assert {receipt["source"] for receipt in acknowledged} <= stored
     finally:
-        postgres.stop(home)
+        postgres.remove(home)

@@ -39,7 +39,7 @@ def main() -> int:
         finally:
             up.terminate()
             up.wait(60)
-            postgres.stop(Path(home))
+            postgres.remove(Path(home))
     return 0
 
 
