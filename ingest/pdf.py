@@ -14,7 +14,7 @@ import pypdfium2 as pdfium
 import pypdfium2.raw as raw
 from numpy.typing import NDArray
 
-from ingest.canonical import assemble_pages
+from ingest.canonical import assemble_pages, canonical
 from ingest.errors import DocumentError
 from ingest.language import detect_language
 from ingest.layout import lay_out
@@ -89,6 +89,9 @@ def parse_pdf(path: Path, *, name: str) -> ParsedDocument:
         warnings.append(f"No text was found on {_numbered(scanned)}: pictures and scans are not read yet.")
     if unmapped > 0.02 * characters:
         warnings.append("Some letters could not be read because their font does not name them.")
+    if not title:
+        heading = next((e for e in elements if e.category == "title" and e.depth == 0 and (e.page or 0) <= 2), None)
+        title = " ".join(text[heading.start : heading.end].split())[:300] if heading else ""
     return ParsedDocument(
         title=title,
         text=text,
@@ -362,7 +365,7 @@ def _outline(document: Any) -> list[tuple[int, int, str]]:
 def _title(document: Any) -> str:
     """The title the document gives itself, unless a program put a file's name or nothing there."""
     try:
-        title = " ".join(str(document.get_metadata_value("Title")).split())
+        title = " ".join(canonical(str(document.get_metadata_value("Title"))).split())
     except (pdfium.PdfiumError, UnicodeDecodeError):
         return ""
     junk = re.search(

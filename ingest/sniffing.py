@@ -269,6 +269,8 @@ def decode(content: bytes, *, declared: str | None = None) -> str:
     sample = content if len(content) <= 200_000 else content[:50_000] + content[max(0, late - 1000) : late + 150_000]
     best = from_bytes(sample).best()
     guess = best.encoding if best is not None else "cp1252"
+    if guess.startswith(("utf_16", "utf_32", "utf_7")):  # looked for above; on a few bytes statistics sees it anywhere
+        guess = "cp1252"
     broken = content.decode("utf-8", "replace")
     if broken.count("\ufffd") <= 0.01 * len(broken) and sum(ord(c) > 127 for c in broken) > 3 * broken.count("\ufffd"):
         return broken  # UTF-8 with a few broken bytes

@@ -1,0 +1,140 @@
+"""What a file is by its content, what is refused unopened, and text of unknown encodings."""
+
+from __future__ import annotations
+
+import io
+import struct
+import zipfile
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ingest.errors import DocumentError
+from ingest.sniffing import ArchiveLimits, decode, sniff
+
+LIMITS = ArchiveLimits(max_bytes=1 << 30, max_ratio=100.0)
+WORD = "application/vnd.openxmlformats-officedocument.wordprocessingml.document.main+xml"
+
+
+def office(parts: dict[str, bytes], content_type: str = WORD) -> bytes:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("[Content_Types].xml", f'<Types><Override ContentType="{content_type}"/></Types>')
+        for name, content in parts.items():
+            archive.writestr(name, content)
+    return buffer.getvalue()
+
+
+def ole(stream: str) -> bytes:
+    return b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + b"\0" * 504 + stream.encode("utf-16-le") + b"\0" * 64
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "kind"),
+    [
+        ("a.pdf", b"%PDF-1.7\n", "pdf"),
+        ("a.docx", b"junk before\n%PDF-1.4\n", "pdf"),
+        ("a.pdf", office({}), "docx"),
+        ("a.bin", office({}, "x.presentationml.presentation.main+xml"), "pptx"),
+        ("a.txt", b"From: a@b\nTo: c@d\nSubject: e\n\nbody", "txt"),
+        ("a", b"From: a@b\nTo: c@d\nSubject: e\n\nbody", "eml"),
+        ("a", b"<!DOCTYPE html><html><p>x</p></html>", "html"),
+        ("notes", b"plain words", "txt"),
+        ("a.CSV", b"a,b\n1,2\n", "csv"),
+        ("a.md", b"# x", "md"),
+        ("a.txt", b"BMW and Mercedes", "txt"),
+        ("a.txt", "Grüße".encode("utf-16"), "txt"),
+    ],
+)
+def test_content_decides_and_among_texts_the_name(tmp_path: Path, name: str, content: bytes, kind: str) -> None:
+    file = tmp_path / "upload"
+    file.write_bytes(content)
+    assert sniff(file, name=name, archive=LIMITS) == kind
+
+
+def lying(content: bytes, declared: int) -> bytes:
+    """An archive whose directory claims another size for its last member."""
+    at = content.rindex(b"PK\x01\x02")
+    return content[: at + 24] + struct.pack("<I", declared) + content[at + 28 :]
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "reason"),
+    [
+        ("a.txt", b"", "empty"),
+        ("a.pdf", b"\x7fELF\x02\x01\x01" + b"\0" * 100, "unsupported_type"),
+        ("a.pdf", b"just text", "corrupt"),
+        ("a.docx", b"PK\x03\x04 and then nothing", "corrupt"),
+        ("a.docx", office({"word/document.xml": b"<w/>" * 1000})[:-40], "corrupt"),
+        ("a.docx", ole("EncryptedPackage"), "encrypted"),
+        ("a.docx", ole("WordDocument"), "unsupported_type"),
+        ("a.docx", office({"word/document.xml": b"\0" * (40 << 20)}), "unsafe"),
+        ("a.docx", lying(office({"word/document.xml": b"x" * 100}), 4_000_000_000), "unsafe"),
+        ("a.docx", office({"word/document.xml": b'<!DOCTYPE a [<!ENTITY b "c">]><a>&b;</a>'}), "unsafe"),
+        ("a.docx", office({"word/document.xml": '<!DOCTYPE a [<!ENTITY b "c">]>'.encode("utf-16")}), "unsafe"),
+        ("a.zip", office({}, "nothing known"), "unsupported_type"),
+        ("a.png", b"\x89PNG\r\n\x1a\n" + b"\0" * 20, "unsupported_type"),
+        ("a.pkl", b"\x80\x04\x95\x0a\0\0\0", "unsupported_type"),
+        ("a.dat", bytes(range(32)) * 20, "unsupported_type"),
+    ],
+)
+def test_refusals_name_the_reason_and_the_file(tmp_path: Path, name: str, content: bytes, reason: str) -> None:
+    file = tmp_path / "upload"
+    file.write_bytes(content)
+    with pytest.raises(DocumentError) as refused:
+        sniff(file, name=name, archive=LIMITS)
+    assert refused.value.reason == reason
+    assert repr(name) in refused.value.detail
+
+
+def test_an_archive_too_large_but_honest_is_too_large(tmp_path: Path) -> None:
+    file = tmp_path / "upload"
+    file.write_bytes(office({"word/document.xml": b"\0" * (40 << 20)}))
+    with pytest.raises(DocumentError) as refused:
+        sniff(file, name="a.docx", archive=ArchiveLimits(max_bytes=10 << 20, max_ratio=1e9))
+    assert refused.value.reason == "too_large"
+
+
+@pytest.mark.parametrize(
+    ("text", "encoding"),
+    [
+        ("déjà vu, naïve café", "cp1252"),
+        ("El niño comió piñas; ¿qué? ¡Sí!", "latin-1"),
+        ("Größe und Übermut – „schön“ sagte er, für 5 €", "cp1252"),
+        ("Zażółć gęślą jaźń, proszę bardzo. Przykładowy tekst dłuższy.", "cp1250"),
+        ("Příliš žluťoučký kůň úpěl ďábelské ódy. Český text, kde je víc slov.", "cp1250"),
+        ("Съешь же ещё этих мягких французских булок да выпей чаю", "cp1251"),
+        ("これは日本語の文章です。東京は日本の首都です。", "shift_jis"),
+        ("这是一个中文句子，用来测试编码检测。", "gb18030"),
+        ("plain text without a mark", "utf-16-le"),
+        ("plain text without a mark", "utf-16-be"),
+        ("mit Marke: Größe", "utf-16"),
+        ("mit Marke: Größe", "utf-32"),
+        ("mit Marke: Größe", "utf-8-sig"),
+    ],
+)
+def test_encodings_are_told(text: str, encoding: str) -> None:
+    assert decode(text.encode(encoding)) == text
+
+
+def test_a_declared_encoding_goes_before_statistics() -> None:
+    assert decode("ћирилица".encode("iso8859_5"), declared="iso-8859-5") == "ћирилица"
+    assert decode(b"caf\xe9", declared="no-such-encoding") == "café"
+
+
+def test_a_broken_byte_does_not_change_the_rest() -> None:
+    text = "Größe, Übermut, Äpfel und weitere Wörter für die Prüfung, außerdem Maßnahmen. " * 5
+    assert decode(text.encode() + b"\xff" + b" end") == text + "\ufffd end"
+
+
+@given(st.binary(max_size=200))
+def test_decoding_never_fails(content: bytes) -> None:
+    assert isinstance(decode(content), str)
+
+
+@given(st.text(st.characters(codec="utf-8", exclude_categories=["Cc"]), max_size=60))
+def test_utf8_is_taken_at_its_word(text: str) -> None:
+    if not text.startswith("\ufeff"):
+        assert decode(text.encode()) == text
