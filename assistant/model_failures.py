@@ -49,7 +49,7 @@ def failure_of(error: Exception) -> ModelError | ModelMisconfigured:
     if isinstance(error, (openai.APITimeoutError, TimeoutError)):
         return ModelUnavailable("The model did not answer in time. Ask again later.")
     if isinstance(error, openai.APIConnectionError):
-        return ModelUnavailable("The model cannot be reached. Ask again later.")
+        return ModelUnavailable("The model cannot be reached, or the connection to it broke. Ask again later.")
     if isinstance(error, openai.APIStatusError):
         return _status_failure(error)
     if isinstance(error, openai.APIError):  # an error event within a stream
