@@ -179,7 +179,8 @@ class Answering:
         if not verdict.supported:
             draft.rejected.append(Rejection(item.text, verdict.reason))
             return None
-        markers, new = [], []
+        markers: list[int] = []
+        new: list[Citation] = []
         for one in resolved:
             citation = self._cited(one, reader, [*draft.citations, *new])
             if citation is None:

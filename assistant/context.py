@@ -32,7 +32,8 @@ def assemble(
         else:
             left_out.append(f"{hit.source}: ranked below the first {max_passages} passages")
     costs = count_tokens([passage.text for passage in passages])
-    kept, used = [], 0
+    kept: list[Passage] = []
+    used = 0
     for passage, cost in zip(passages, costs, strict=True):
         if kept and used + cost > max_tokens:
             left_out.append(f"{passage.source}: no room within {max_tokens} tokens")

@@ -18,7 +18,7 @@ from assistant.model import Verdict
 from assistant.quantities import Quantity, quantities
 from ingest.analysis import Analyzer
 
-# Half of what a claim says. On public sets (evals/bench/checker.py) it lets 0.2 % of unrelated evidence pass, and its
+# Half of what a claim says. On public sets (evals/bench/checker.py) it lets 0.1 % of unrelated evidence pass, and its
 # balanced accuracy is within 0.01 of the best threshold's on AttributionBench; a lower one would let more paraphrases
 # of long scientific sentences pass, and more contradictions with them.
 THRESHOLD: Final = 0.5

@@ -224,9 +224,7 @@ def erase(connection: Connection, document: DocumentId) -> None:
         .exists()
     )
     connection.execute(update(answer_claim).where(cited).values(text=REMOVED))
-    connection.execute(
-        update(answer).where(answer.c.id.in_(touched)).values(raw_output="", rejected=[], missing=None)
-    )
+    connection.execute(update(answer).where(answer.c.id.in_(touched)).values(raw_output="", rejected=[], missing=None))
 
 
 def _loaded(connection: Connection, reader: Reader, row: Row) -> Answer:
@@ -293,7 +291,9 @@ def _quoted(connection: Connection, reader: Reader, span: Row) -> tuple[Row | No
             d.c.source,
             d.c.collection,
             v.c.title,
-            func.substring(v.c.canonical_text, span.start_offset + 1, span.end_offset - span.start_offset).label("quote"),
+            func.substring(v.c.canonical_text, span.start_offset + 1, span.end_offset - span.start_offset).label(
+                "quote"
+            ),
         )
         .join(v, v.c.document_id == d.c.id)
         .where(and_(readable(reader), d.c.id == span.document_id, v.c.number == span.version))

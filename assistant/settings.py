@@ -23,7 +23,9 @@ class Setting:
 
 SETTINGS: Final = (
     Setting("QUOTH_HOME", ".quoth", "folder of the embedded database, stored originals and logs"),
-    Setting("QUOTH_DATABASE_URL", "", "a Postgres with pgvector; unset: the embedded one under QUOTH_HOME", secret=True),
+    Setting(
+        "QUOTH_DATABASE_URL", "", "a Postgres with pgvector; unset: the embedded one under QUOTH_HOME", secret=True
+    ),
     Setting("QUOTH_EMBEDDER", "local", "local, local-multilingual, onnx:FOLDER or openai:MODEL[:DIMENSIONS]"),
     Setting("QUOTH_RERANKER", "local", "local, none, onnx:FOLDER, hub:REPO@REVISION, http:URL or chat"),
     Setting("QUOTH_CHECKER", "local", "local, onnx:FOLDER, hub:REPO@REVISION or chat: judges support"),

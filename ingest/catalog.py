@@ -114,9 +114,7 @@ class Catalog:
         row = self._version(reader, document, version)
         return self._originals.read(row.sha256), row.media_type
 
-    def page_image(
-        self, reader: Reader, document: DocumentId, version: int, page: int, *, scale: float = 1.6
-    ) -> bytes:
+    def page_image(self, reader: Reader, document: DocumentId, version: int, page: int, *, scale: float = 1.6) -> bytes:
         """One PDF page as PNG, as displayed, rendered by the parser's process.
 
         Args:

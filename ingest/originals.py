@@ -50,13 +50,17 @@ class Originals:
         except OSError as error:
             with contextlib.suppress(OSError):
                 self._fs.rm_file(half)
-            raise ServiceError(f"The original could not be stored: {error.strerror or error}. Free some space.") from error
+            raise ServiceError(
+                f"The original could not be stored: {error.strerror or error}. Free some space."
+            ) from error
 
     def read(self, sha256: bytes) -> bytes:
         try:
             return bytes(self._fs.cat_file(self._place(sha256)))
         except FileNotFoundError as error:
-            raise ServiceError(f"The original {sha256.hex()[:12]} is missing from the store; add the file again.") from error
+            raise ServiceError(
+                f"The original {sha256.hex()[:12]} is missing from the store; add the file again."
+            ) from error
 
     @contextmanager
     def local_file(self, sha256: bytes) -> Iterator[Path]:

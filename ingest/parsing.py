@@ -9,6 +9,7 @@ from __future__ import annotations
 import errno
 import json
 import re
+import zipfile
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -133,7 +134,7 @@ def parse_file(path: Path, kind: Kind, *, name: str) -> ParsedDocument:
     body = [block for block in blocks if block.category not in ("header", "footer")]
     text, elements = assemble(body if any(_LETTER.search(block.text) for block in body) else blocks)
     if not _LETTER.search(text):
-        if path.stat().st_size > _SMALL_BYTES:
+        if _hides_something(path, kind):
             raise DocumentError(
                 "unreadable",
                 f"No text was found in {name!r}: it may hold only pictures, or be built in a way Quoth does not read. "
@@ -156,6 +157,14 @@ def parse_file(path: Path, kind: Kind, *, name: str) -> ParsedDocument:
         media_type=MEDIA_TYPES[kind],
         warnings=parsed.warnings,
     )
+
+
+def _hides_something(path: Path, kind: Kind) -> bool:
+    """Whether a file without a letter of text holds something all the same: pictures, or parts we cannot read."""
+    if kind not in ("docx", "pptx", "xlsx"):
+        return path.stat().st_size > _SMALL_BYTES
+    with zipfile.ZipFile(path) as archive:
+        return any(re.search(r"/media/|/embeddings/|afchunk|/drawings/", m.filename) for m in archive.infolist())
 
 
 def _read(path: Path, kind: Kind, name: str) -> Parsed:

@@ -203,12 +203,14 @@ def _displayed(boxes: NDArray[np.float64], to_display: NDArray[np.float64]) -> N
 def _characters(
     textpage: Any, to_display: NDArray[np.float64], size: tuple[float, float]
 ) -> tuple[list[str], NDArray[np.float64], list[Style], list[int], int]:
+    textpage = textpage.raw  # a million calls: without the wrapper's indirection
     count = raw.FPDFText_CountChars(textpage)
     characters: list[str] = []
     found: list[tuple[float, float, float, float]] = []
     styles: list[Style] = []
     style_of: list[int] = []
     known: dict[int, int] = {}
+    unnamed: list[bool] = []  # by style: its font does not say which letters it draws
     errors = 0
     left, right, bottom, top = (ctypes.c_double() for _ in range(4))
     places = tuple(map(ctypes.byref, (left, right, bottom, top)))
@@ -229,15 +231,16 @@ def _characters(
             found.append(nowhere)
             style_of.append(style)
             continue
-        if raw.FPDFText_HasUnicodeMapError(textpage, i) == 1:
-            errors += 1
-        if not code:
-            continue
-        address = ctypes.cast(raw.FPDFText_GetTextObject(textpage, i), ctypes.c_void_p).value or 0
+        drawn = raw.FPDFText_GetTextObject(textpage, i)
+        address = ctypes.addressof(drawn.contents) if drawn else 0
         if address not in known:
             known[address] = len(styles)
             styles.append(_style(textpage, i, address, to_display))
+            unnamed.append(raw.FPDFText_HasUnicodeMapError(textpage, i) == 1)
         style = known[address]
+        errors += unnamed[style]
+        if not code:
+            continue
         raw.FPDFText_GetCharBox(textpage, i, *places)
         box = (left.value, bottom.value, right.value, top.value)
         if box[2] <= box[0] or box[3] <= box[1]:  # no outline: a space, or a font that draws pictures

@@ -169,13 +169,16 @@ class Pipeline:
         """How many documents were parsed or indexed otherwise than they would be now."""
         d, v = schema.document, schema.version
         with self._database.working() as connection:
-            return connection.scalar(
-                select(func.count())
-                .select_from(d)
-                .join(v, (v.c.document_id == d.c.id) & (v.c.number == d.c.current_version))
-                .where((v.c.parser_profile != PARSER_PROFILE) | (d.c.index_profile != self._profile))
-                .where(d.c.collection.not_like("eval-%"))
-            ) or 0
+            return (
+                connection.scalar(
+                    select(func.count())
+                    .select_from(d)
+                    .join(v, (v.c.document_id == d.c.id) & (v.c.number == d.c.current_version))
+                    .where((v.c.parser_profile != PARSER_PROFILE) | (d.c.index_profile != self._profile))
+                    .where(d.c.collection.not_like("eval-%"))
+                )
+                or 0
+            )
 
     def _take(self, item: Input, report: Progress) -> Taken:
         if item.refused:
@@ -265,9 +268,7 @@ class Pipeline:
             parsed, title, self._embedder, known, lambda stage, done, total: report(identity.source, stage, done, total)
         )
         report(identity.source, "storing", 0, 1)
-        new = NewVersion(
-            identity, title, taken.sha256, taken.byte_count, profile, self._profile, parsed, indexed
-        )
+        new = NewVersion(identity, title, taken.sha256, taken.byte_count, profile, self._profile, parsed, indexed)
         with self._database.working() as connection:
             storing.lock_identity(connection, identity)
             before = storing.current(connection, identity)
@@ -307,7 +308,9 @@ class Pipeline:
                 storing.lock_identity(connection, identity)
                 before = storing.current(connection, identity)
                 if before is None or before.sha256 != row.sha256:
-                    raise ServiceError(f"{row.source!r} was replaced meanwhile. Reindex it again if it is still needed.")
+                    raise ServiceError(
+                        f"{row.source!r} was replaced meanwhile. Reindex it again if it is still needed."
+                    )
                 _, number = storing.store(
                     connection, new, self._originals, None, space=self._space, readers=None, owner=None
                 )

@@ -104,7 +104,7 @@ def sniff(path: Path, *, name: str, archive: ArchiveLimits) -> Kind:
     if _wide_encoding(head) is None and not _mostly_text(head):
         if suffix in _BINARY_SUFFIXES:
             raise DocumentError("corrupt", f"{name!r} is not a {suffix[1:]} file, or is damaged. Upload it again.")
-        raise _unsupported(name, "not text")
+        raise _unsupported(name, "a binary file of an unknown kind")
     if suffix in _BINARY_SUFFIXES:
         raise DocumentError(
             "corrupt",

@@ -75,7 +75,13 @@ class Space:
 
 
 def dense_search(
-    connection: Connection, reader: Reader, question: NDArray[np.float32], space: Space, collection: str | None, *, k: int
+    connection: Connection,
+    reader: Reader,
+    question: NDArray[np.float32],
+    space: Space,
+    collection: str | None,
+    *,
+    k: int,
 ) -> tuple[list[DenseHit], str]:
     """The k nearest readable chunks by cosine, best first, and the route taken: 'exact' or 'hnsw'."""
     d = schema.document

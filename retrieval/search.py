@@ -73,9 +73,7 @@ class Search:
         found = self.candidates(question, reader, depth=max(self._settings.depth, k), collection=collection)
         return replace(found, stage=stage, hits=_by_stage(found.hits, stage, k))
 
-    def candidates(
-        self, question: str, reader: Reader, *, depth: int, collection: str | None = None
-    ) -> SearchResult:
+    def candidates(self, question: str, reader: Reader, *, depth: int, collection: str | None = None) -> SearchResult:
         """Every chunk that a stage brought, uncut, by the last stage; for whoever compares the stages.
 
         Args:
@@ -187,7 +185,7 @@ class Search:
         found = {row.position: row for row in rows}
         lexical_rank = {int(position): rank for rank, position in enumerate(lexical.positions, 1)}
         dense_rank = {hit.position: rank for rank, hit in enumerate(dense, 1)}
-        hits = []
+        hits: list[Hit] = []
         for candidate, fused in order:
             row = found.get(candidate.position)
             if row is None:

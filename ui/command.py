@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import argparse
+import logging
 import os
 import signal
 import sys
@@ -33,6 +34,7 @@ Quoth answers from your own documents and proves every sentence with a quotation
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code. Results go to stdout, progress and errors to stderr."""
     _utf8_streams()
+    logging.basicConfig(level=logging.ERROR, stream=sys.stderr)  # what people need is printed; the rest is in results
     arguments = parser().parse_args(argv)
     run: Callable[[argparse.Namespace], int] = arguments.run
     signal.signal(signal.SIGTERM, _interrupt)

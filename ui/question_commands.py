@@ -55,7 +55,7 @@ def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
         commands,
         "batch",
         help="ask or search for every line of a file; resumable",
-        example='quoth batch questions.jsonl --out answers.jsonl --workers 4',
+        example="quoth batch questions.jsonl --out answers.jsonl --workers 4",
         more="""
             Each line of QUESTIONS.jsonl is {"id": "...", "question": "..."}; each output line is what
             `quoth ask --json` prints, with its id. Run it again after an interruption: ids already there are skipped.""",
@@ -248,7 +248,9 @@ def finished_ids(path: Path) -> set[str]:
             except (ValueError, KeyError, TypeError) as error:
                 if whole + len(line) == size:
                     break
-                raise UsageError(f"{str(path)!r} line {number} is no answer of an earlier run. Use a new file.") from error
+                raise UsageError(
+                    f"{str(path)!r} line {number} is no answer of an earlier run. Use a new file."
+                ) from error
             if not line.endswith(b"\n"):
                 ids.discard(str(item["id"]))
                 break

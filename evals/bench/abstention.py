@@ -39,7 +39,8 @@ class Asked:
 
 def read_squad(folder: Path, questions: int) -> tuple[list[Record], list[Asked]]:
     """Paragraphs as records, and a seeded draw of the questions."""
-    records, asked = [], []
+    records: list[Record] = []
+    asked: list[Asked] = []
     inside = json.loads((folder / "dev-2.0-part-a.json").read_text("utf-8"))["data"]
     for article in inside:
         for paragraph in article["paragraphs"]:
@@ -77,7 +78,7 @@ def look(quoth: Quoth, collection: str, asked: list[Asked], selection: Selection
         context = assemble(found.hits, quoth.embedder.count_tokens, max_passages=8, max_tokens=3000)
         candidates = sentence_candidates(context, found, selection)
         chosen = choose(candidates, selection)
-        quoted = [(c.passage.source, c.start, c.start + len(c.text)) for c in chosen]
+        quoted = [(one.passage.source, one.start, one.end) for one in chosen]
         inside = [(start, end) for source, start, end in quoted if source == one.paragraph]
         yield Seen(
             one,
