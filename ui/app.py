@@ -1,0 +1,62 @@
+"""The web app: two pages over one store, for the principal `local`."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import streamlit as st
+
+from ingest.access import LOCAL, Reader
+from ingest.errors import QuothError
+from ui import wording
+from ui.views import ask_view, documents_view
+
+if TYPE_CHECKING:
+    from assistant.bootstrap import Quoth
+
+ASSETS: Final = Path(__file__).with_name("assets")
+LOG: Final = logging.getLogger("quoth.web")
+
+
+def main(quoth: Quoth, reader: Reader = LOCAL) -> None:
+    """Run the app once, as Streamlit does at each interaction."""
+    st.set_page_config(page_title="Quoth", page_icon=str(ASSETS / "mark.png"), layout="wide")
+    st.logo(str(ASSETS / "logo.svg"), size="large")
+    st.html(ASSETS / "app.css")
+    documents = st.Page(
+        partial(documents_view.show, quoth, reader),
+        title="Documents",
+        icon=":material/folder_open:",
+        url_path="documents",
+    )
+    ask = st.Page(
+        partial(ask_view.show, quoth, reader, documents), title="Ask", icon=":material/forum:", url_path="ask",
+        default=True,
+    )  # fmt: skip
+    page = st.navigation([ask, documents], position="top")
+    with errors_in_words():
+        page.run()
+
+
+@contextlib.contextmanager
+def errors_in_words() -> Iterator[None]:
+    """Show our own errors as they are worded, and of others only that there was one; the log has the rest."""
+    try:
+        yield
+    except QuothError as error:
+        st.error(wording.literal(wording.error_words(error)), icon=":material/error:")
+    except Exception as error:
+        LOG.exception("a page failed")
+        st.error(wording.error_words(error), icon=":material/error:")
+
+
+if __name__ == "__main__":
+    from ui.shared_store import shared_store
+
+    with errors_in_words():
+        main(shared_store())

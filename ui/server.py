@@ -1,0 +1,136 @@
+"""How the web app is served: the command that starts it, its settings, and the headers of every response.
+
+Nothing here imports Streamlit, so that the command line and the tests of headers stay quick.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Awaitable, Callable, Iterator, MutableMapping
+from pathlib import Path
+from typing import Any, Final
+
+WEB_APP: Final = Path(__file__).with_name("web_app.py")
+MAX_UPLOAD_MB: Final = 50
+
+# What documents and models wrote is shown as text. Should that ever fail, the browser still loads nothing from
+# elsewhere. Streamlit's own pages need inline styles, and its components modules made of blobs.
+CONTENT_SECURITY_POLICY: Final = "; ".join(
+    (
+        "default-src 'self'",
+        "img-src 'self' data: blob:",
+        "script-src 'self' 'unsafe-inline' 'unsafe-eval' blob:",
+        "style-src 'self' 'unsafe-inline'",
+        "font-src 'self' data:",
+        "connect-src 'self'",
+        "frame-src 'self' blob:",
+        "worker-src 'self' blob:",
+        "object-src 'none'",
+        "base-uri 'self'",
+        "form-action 'self'",
+        "frame-ancestors 'none'",
+    )
+)
+HEADERS: Final = {
+    "content-security-policy": CONTENT_SECURITY_POLICY,
+    "x-content-type-options": "nosniff",
+    "x-frame-options": "DENY",
+    "referrer-policy": "no-referrer",
+    "cross-origin-opener-policy": "same-origin",
+    "cross-origin-resource-policy": "same-origin",
+    "permissions-policy": "camera=(), microphone=(), geolocation=(), payment=(), usb=()",
+}
+
+THEME: Final = {
+    "theme.baseRadius": "8px",
+    "theme.showWidgetBorder": "true",
+    "theme.headingFontWeights": "650",
+    "theme.light.primaryColor": "#0b6e5f",
+    "theme.light.linkColor": "#0b6e5f",
+    "theme.light.backgroundColor": "#fbfaf7",
+    "theme.light.secondaryBackgroundColor": "#f1efe8",
+    "theme.light.textColor": "#1c2522",
+    "theme.light.borderColor": "#dcd8cc",
+    "theme.dark.primaryColor": "#57c2ab",
+    "theme.dark.linkColor": "#57c2ab",
+    "theme.dark.backgroundColor": "#141917",
+    "theme.dark.secondaryBackgroundColor": "#1e2523",
+    "theme.dark.textColor": "#e6ebe8",
+    "theme.dark.borderColor": "#35403c",
+}
+
+Scope = MutableMapping[str, Any]
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+AsgiApp = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+
+class SecurityHeaders:
+    """ASGI middleware that puts HEADERS on every response, and keeps media out of shared caches."""
+
+    def __init__(self, app: AsgiApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+
+        async def send_with_headers(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                own = HEADERS | ({"cache-control": "no-store"} if scope["path"].startswith("/media/") else {})
+                kept = [pair for pair in message.get("headers", ()) if pair[0].decode("latin-1").lower() not in own]
+                message["headers"] = [*kept, *((name.encode(), value.encode()) for name, value in own.items())]
+            await send(message)
+
+        await self._app(scope, receive, send_with_headers)
+
+
+def launch_arguments(host: str, port: int) -> list[str]:
+    """Every setting of the web server, as arguments of `streamlit run`: no file of the working folder can loosen one.
+
+    Args:
+        host: address to listen on; the browser may name it, `localhost` or 127.0.0.1, and no other.
+    """
+    settings = {
+        "server.address": host,
+        "server.port": str(port),
+        "server.headless": "true",
+        "server.showEmailPrompt": "false",
+        "server.fileWatcherType": "none",
+        "server.runOnSave": "false",
+        "server.enableStaticServing": "false",
+        "server.enableXsrfProtection": "true",
+        "server.enableCORS": "true",
+        "server.enableAgentApi": "false",
+        "server.maxUploadSize": str(MAX_UPLOAD_MB),
+        "client.showErrorDetails": "none",
+        "client.showErrorLinks": "false",
+        "client.toolbarMode": "minimal",
+        "browser.gatherUsageStats": "false",
+        "browser.serverAddress": host,
+        "runner.magicEnabled": "false",
+        "logger.level": "warning",
+        **THEME,
+    }
+    return [*_flags(settings), *(f"--server.allowedHosts={name}" for name in _names_of(host))]
+
+
+def streamlit_command(host: str, port: int, app: Path = WEB_APP) -> list[str]:
+    """The command that serves the web app until it is ended; it reads the same environment as `quoth`.
+
+    Args:
+        app: file with an `app` of type `streamlit.App`; another one in tests.
+    """
+    return [sys.executable, "-m", "streamlit", "run", str(app), *launch_arguments(host, port)]
+
+
+def _flags(settings: dict[str, str]) -> Iterator[str]:
+    for name, value in settings.items():
+        yield f"--{name}={value}"
+
+
+def _names_of(host: str) -> tuple[str, ...]:
+    """A page of another site that had its name point here is refused: its Host header names that site."""
+    return tuple(dict.fromkeys((host, "localhost", "127.0.0.1", "::1")))

@@ -1,0 +1,32 @@
+"""The one open store of the web server's process, shared by all its sessions."""
+
+from __future__ import annotations
+
+import os
+import threading
+from typing import Final
+
+from assistant.bootstrap import Quoth, open_quoth
+
+_LOCK: Final = threading.Lock()
+_OPEN: Final[list[Quoth]] = []  # none or one
+
+
+def shared_store() -> Quoth:
+    """The store that the environment names; the first call opens it.
+
+    Raises:
+        ConfigurationError: a setting is wrong.
+        ServiceError: the database cannot be reached or started.
+    """
+    with _LOCK:
+        if not _OPEN:
+            _OPEN.append(open_quoth(os.environ))
+        return _OPEN[0]
+
+
+def close_store() -> None:
+    """Let go of the store, if one is open."""
+    with _LOCK:
+        if _OPEN:
+            _OPEN.pop().close()

@@ -1,0 +1,273 @@
+"""The page where questions are asked: the conversation, and beside it the source that is open."""
+
+from __future__ import annotations
+
+import logging
+import uuid
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any, Final
+
+import streamlit as st
+
+from assistant.model import Answer, AnswerId, Citation, Claim, ClaimShown, ConversationId, Progress, Usage
+from ingest.access import Reader
+from ingest.errors import QuothError
+from ingest.model import Document
+from ui import wording
+from ui.cited_answer import cited_answer
+from ui.source_pane import OPEN, OpenSource, show_source
+
+if TYPE_CHECKING:
+    from streamlit.navigation.page import Page
+
+    from assistant.bootstrap import Quoth
+
+LOG: Final = logging.getLogger("quoth.web")
+MAX_QUESTION_CHARACTERS: Final = 2000
+CONVERSATION: Final = "conversation"  # keys of the session's state
+COLLECTION: Final = "collection"
+PENDING: Final = "pending_question"
+STOPPED: Final = "stopped_answer"
+FAILED: Final = "failed_question"
+ALL: Final = "All collections"
+
+# Questions that the sample documents answer, and one they do not; shown when the sample document named is there.
+EXAMPLES: Final = (
+    ("hr/parental_leave.pdf", "How many weeks of paid parental leave are there?"),
+    ("finance/travel_policy.pdf", "Who owns the air miles I collect when flying for work?"),
+    ("it/equipment.md", "How fast must I report a lost phone?"),
+    ("safety/laboratory_manual.pdf", "How long must acid in the eyes be rinsed?"),
+)
+
+
+def show(quoth: Quoth, reader: Reader, documents_page: Page) -> None:
+    """Show the page, and answer the question that was just asked."""
+    conversation = _conversation()
+    answers = quoth.answers.conversation(reader, conversation) if conversation else []
+    stopped: Answer | None = st.session_state.get(STOPPED)
+    turns = [*answers, stopped] if stopped else answers
+    opened = st.session_state.get(OPEN)
+    source_of = next((turn for turn in turns if opened and str(turn.id) == opened.answer), None)
+    side_by_side = source_of is not None
+    with st.bottom, _column(side_by_side):
+        typed = st.chat_input(
+            "Ask a question" if not turns else "Ask a follow-up question",
+            submit_mode="stop",
+            max_chars=MAX_QUESTION_CHARACTERS,
+            key="question",
+        )
+    question = st.session_state.pop(PENDING, None) or typed
+    if side_by_side:
+        left, right = st.columns([10, 11], gap="large")
+    else:
+        left, right = st.container(horizontal_alignment="center"), None
+    with left, st.container(width="stretch" if side_by_side else 780, key="conversation"):
+        if not turns and not question and FAILED not in st.session_state:
+            _empty(quoth, reader, documents_page, unknown=conversation is not None)
+        elif turns:
+            _header()
+        for turn in turns:
+            _turn(turn, opened, stopped=turn is stopped)
+        failed = st.session_state.pop(FAILED, None)
+        if failed and not question:
+            _question(failed[0], key="failed")
+            st.error(failed[1], icon=":material/error:")
+        if question:
+            _answer(quoth, reader, question, conversation if answers else None)
+    if right is not None and source_of is not None:
+        with right, st.container(key="source-pane"):
+            show_source(quoth, reader, source_of, opened)
+
+
+def _column(side_by_side: bool) -> Any:
+    """Where the question field stands: under the conversation, whether or not a source is open beside it."""
+    if side_by_side:
+        return st.columns([10, 11], gap="large")[0]
+    with st.container(horizontal_alignment="center"):
+        return st.container(width=780)
+
+
+def _conversation() -> ConversationId | None:
+    """The conversation that the address names, else the session's own."""
+    named = st.query_params.get("c") or st.session_state.get(CONVERSATION)
+    try:
+        conversation = ConversationId(uuid.UUID(str(named))) if named else None
+    except ValueError:
+        conversation = None
+    if conversation is None:
+        st.query_params.pop("c", None)
+        return None
+    if st.session_state.get(CONVERSATION) != str(conversation):
+        _forget()
+        st.session_state[CONVERSATION] = str(conversation)
+    st.query_params["c"] = str(conversation)
+    return conversation
+
+
+def _forget() -> None:
+    for key in (CONVERSATION, OPEN, STOPPED, FAILED, PENDING):
+        st.session_state.pop(key, None)
+
+
+def _new_conversation() -> None:
+    _forget()
+    st.query_params.pop("c", None)
+
+
+def _header() -> None:
+    with st.container(horizontal=True, horizontal_alignment="right", vertical_alignment="center", key="ask-header"):
+        if collection := st.session_state.get(COLLECTION):
+            st.caption(f"In the collection {wording.literal(collection)}", width="content")
+        st.button(
+            "New conversation", icon=":material/add:", type="tertiary", key="new-conversation",
+            on_click=_new_conversation,
+        )  # fmt: skip
+
+
+def _empty(quoth: Quoth, reader: Reader, documents_page: Page, *, unknown: bool) -> None:
+    """What the page says before the first question."""
+    documents = quoth.catalog.documents(reader)
+    with st.container(key="welcome"):
+        if unknown:
+            st.info("This conversation is not yours, or it holds no answer. Ask a question to begin a new one.")
+        st.markdown("# Ask your documents")
+        st.markdown(
+            "Every sentence of an answer carries a quotation that was checked word for word. "
+            "Where the documents do not say, Quoth says so."
+        )
+        if not documents:
+            st.caption("There are no documents yet.")
+            st.page_link(documents_page, label="Add documents", icon=":material/upload_file:")
+            return
+        st.caption(wording.library_words(documents))
+        _choose_collection(documents)
+        examples = _examples(documents)
+        if examples:
+            st.markdown("For example")
+            with st.container(gap="xsmall", key="examples"):
+                for number, example in enumerate(examples):
+                    st.button(
+                        example, key=f"example-{number}", width="stretch", on_click=_ask_next, args=(example,),
+                        icon=":material/arrow_outward:",
+                    )  # fmt: skip
+
+
+def _choose_collection(documents: Sequence[Document]) -> None:
+    names = sorted({document.collection for document in documents})
+    if len(names) < 2:
+        st.session_state.pop(COLLECTION, None)
+        return
+    chosen = st.selectbox("Where to look", [ALL, *names], width=320)
+    st.session_state[COLLECTION] = None if chosen == ALL else chosen
+
+
+def _examples(documents: Sequence[Document]) -> list[str]:
+    sources = {document.source for document in documents}
+    return [question for source, question in EXAMPLES if source in sources]
+
+
+def _ask_next(question: str) -> None:
+    st.session_state[PENDING] = question
+
+
+def _question(text: str, *, key: str) -> None:
+    with st.container(horizontal_alignment="right", key=f"asked-{key}"):
+        st.text(text)
+
+
+def _turn(answer: Answer, opened: OpenSource | None, *, stopped: bool) -> None:
+    """One question and its answer."""
+    identity = str(answer.id)
+
+    def open_citation(marker: int) -> None:
+        st.session_state[OPEN] = OpenSource(identity, marker=marker)
+
+    def open_passage(index: int) -> None:
+        st.session_state[OPEN] = OpenSource(identity, passage=index)
+
+    _question(answer.question, key=identity)
+    with st.container(key=f"answer-{identity}"):
+        cited_answer(
+            answer,
+            key=f"cited-{identity}",
+            selected=opened.marker if opened and opened.answer == identity else None,
+            on_cited=open_citation,
+            on_passage=open_passage,
+            stopped=stopped,
+        )
+        if answer.rejected:
+            with st.expander(f"{wording.counted(len(answer.rejected), 'drafted statement')} left out", type="compact"):
+                for rejection in answer.rejected:
+                    st.text(f"{rejection.text}\nLeft out: {rejection.reason}")
+
+
+def _answer(quoth: Quoth, reader: Reader, question: str, conversation: ConversationId | None) -> None:
+    """Ask, show each verified statement as it comes, and begin the page anew with the kept answer."""
+    question = question.strip()
+    st.session_state.pop(STOPPED, None)
+    st.session_state.pop(OPEN, None)
+    _question(question, key="now")
+    shown: list[ClaimShown] = []
+    answer: Answer | None = None
+    events = quoth.ask(question, reader, collection=st.session_state.get(COLLECTION), conversation=conversation)
+    try:
+        with st.container(key="answering"):
+            for item in _drawn(events):
+                if isinstance(item, Answer):
+                    answer = item
+                elif isinstance(item, ClaimShown):
+                    shown.append(item)
+    except QuothError as error:
+        st.session_state[FAILED] = (question, wording.literal(str(error)))
+    except Exception as error:
+        LOG.exception("a question failed")
+        st.session_state[FAILED] = (question, wording.error_words(error))
+    finally:
+        # Stop raises in the midst of drawing; closing the events ends the model's stream with them.
+        if answer is None and FAILED not in st.session_state:
+            st.session_state[STOPPED] = _unfinished(question, conversation, shown)
+    if answer is not None:
+        st.session_state[CONVERSATION] = str(answer.conversation)
+        st.query_params["c"] = str(answer.conversation)
+    st.rerun()
+
+
+def _drawn(events: Iterator[Any]) -> Iterator[Any]:
+    """Pass events on, each drawn: steps under one line, statements as plain text."""
+    try:
+        status = st.status(":shimmer[Looking]", type="compact")
+        for event in events:
+            if isinstance(event, Progress):
+                status.update(label=f":shimmer[{wording.literal(event.text)}]")
+                status.text(event.text)
+            elif isinstance(event, ClaimShown):
+                markers = "".join(f" [{marker}]" for marker in event.claim.citations)
+                st.text(event.claim.text + markers)
+            yield event
+        status.update(label="Done", state="complete")
+    finally:
+        close = getattr(events, "close", None)
+        if close is not None:
+            close()
+
+
+def _unfinished(question: str, conversation: ConversationId | None, shown: Sequence[ClaimShown]) -> Answer:
+    """What was shown of an answer that the reader stopped."""
+    claims: list[Claim] = [one.claim for one in shown]
+    citations: list[Citation] = [citation for one in shown for citation in one.new_citations]
+    return Answer(
+        id=AnswerId(uuid.uuid4()),
+        conversation=conversation or ConversationId(uuid.uuid4()),
+        question=question,
+        status="partial",
+        text=" ".join(claim.text for claim in claims),
+        claims=tuple(claims),
+        citations=tuple(citations),
+        passages=(),
+        missing=None,
+        model="",
+        prompt_version="",
+        degraded=None,
+        usage=Usage(),
+        timings_ms={},
+    )

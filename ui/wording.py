@@ -1,0 +1,203 @@
+"""What the app says, and how it says what others wrote.
+
+Text of documents, models and file names reaches a Streamlit element that reads Markdown only through `literal`; where
+possible it goes into text nodes of a component instead.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from datetime import date, datetime
+from typing import Final, Literal
+
+from assistant.model import Answer, Citation, Passage
+from ingest.errors import QuothError, Reason
+from ingest.model import Document, Receipt
+
+_PUNCTUATION: Final = re.compile(r"([!-/:-@\[-`{-~])")
+_SPACES: Final = re.compile(r"\s+")
+
+WENT_WRONG: Final = "Something went wrong here. Nothing was changed. Try again; if it stays, the server's log has more."
+
+REASONS: Final[Mapping[Reason, tuple[str, str]]] = {
+    "unsupported_type": ("Not a kind of file Quoth reads", "Save it as PDF, Word, Excel, PowerPoint, HTML or text."),
+    "empty": ("No text in it", "A scan needs text recognition first; otherwise check that it is the right file."),
+    "encrypted": ("Protected with a password", "Save a copy without the password and add that."),
+    "corrupt": ("Damaged", "Open it in the program it came from, save it again and add the new file."),
+    "too_large": ("Too large", "Split it, or leave out what nobody needs to ask about."),
+    "timeout": ("Took too long to read", "Split it into smaller files, or save it again in a simpler format."),
+    "unsafe": (
+        "Refused as unsafe",
+        "It unpacks or refers to something it should not. Ask whoever made it for a clean copy.",
+    ),
+    "unreadable": ("Could not be opened", "Check that the file is still there, then add it again."),
+    "ambiguous_name": ("Two files with one name", "Rename one of them, or add it to another collection."),
+}
+
+Tone = Literal["good", "neutral", "bad"]
+
+
+def literal(text: str) -> str:
+    """Markdown that shows `text` exactly: a backslash before each ASCII punctuation mark, line breaks as spaces."""
+    return _PUNCTUATION.sub(r"\\\1", _SPACES.sub(" ", text)).strip()
+
+
+def shortened(text: str, limit: int) -> str:
+    """At most `limit` characters on one line, cut at a word where possible, with an ellipsis when cut."""
+    line = _SPACES.sub(" ", text).strip()
+    if len(line) <= limit:
+        return line
+    cut = line[: limit - 1]
+    at_word = cut.rsplit(" ", 1)[0]
+    return (at_word if len(at_word) > limit // 2 else cut).rstrip(" ,;:") + "…"
+
+
+def counted(number: int, one: str, many: str | None = None) -> str:
+    """'1 page', '3 pages'."""
+    return f"{number:,} {one if number == 1 else many or one + 's'}"
+
+
+def size_words(size: int) -> str:
+    """'812 bytes', '34 kB', '2.1 MB'."""
+    if size < 1000:
+        return counted(size, "byte")
+    return f"{size / 1000:.0f} kB" if size < 1_000_000 else f"{size / 1_000_000:.1f} MB"
+
+
+def date_words(when: datetime | date | str) -> str:
+    """'21 November 2026'; an ISO date's text is read, anything else given back."""
+    if isinstance(when, str):
+        try:
+            when = datetime.fromisoformat(when)
+        except ValueError:
+            return when
+    return f"{when.day} {when:%B %Y}"
+
+
+def place_words(page: int | None, end_page: int | None, place: Mapping[str, str | int]) -> str:
+    """'page 3', 'pages 3 to 4', 'slide 2', 'sheet Rates, rows 4 to 9'; empty where a format has no places."""
+    parts = []
+    if "slide" in place:
+        parts.append(f"slide {place['slide']}")
+    elif page is not None:
+        parts.append(f"pages {page} to {end_page}" if end_page and end_page != page else f"page {page}")
+    if "sheet" in place:
+        parts.append(f"sheet {place['sheet']}")
+    first, last = place.get("first_row"), place.get("last_row")
+    if first is not None:
+        parts.append(f"rows {first} to {last}" if last not in (None, first) else f"row {first}")
+    return ", ".join(parts)
+
+
+def citation_place(citation: Citation) -> str:
+    """Where a citation's quote stands, as `place_words` says it."""
+    place = citation.locator.place if citation.locator else {}
+    return place_words(citation.page, citation.end_page, place)
+
+
+def passage_place(passage: Passage) -> str:
+    """A passage's page, or the headings it stands under."""
+    return place_words(passage.page, None, {}) or " › ".join(passage.heading)
+
+
+def document_name(title: str, source: str) -> str:
+    """What a document is called: its title, else the last part of its source."""
+    return shortened(title, 160) or source.rsplit("/", 1)[-1] or "Untitled"
+
+
+def verified_words(answer: Answer) -> str:
+    """'3 of 3 statements carry a quotation checked word for word'; empty without statements."""
+    total = len(answer.claims)
+    if not total:
+        return ""
+    good = sum(claim.verdict == "supported" and bool(claim.citations) for claim in answer.claims)
+    if total == 1:
+        return (
+            "The statement carries a quotation checked word for word"
+            if good
+            else "The statement carries no checked quotation"
+        )
+    return f"{good} of {total} statements carry a quotation checked word for word"
+
+
+def method_words(answer: Answer) -> str:
+    """Who wrote the answer, how long it took, what it cost."""
+    parts = ["Sentences quoted from the documents" if answer.model == "quoted" else f"Written by {answer.model}"]
+    total_ms = answer.timings_ms.get("total")
+    if total_ms is not None:
+        parts.append(f"{total_ms / 1000:.1f} s")
+    if answer.usage.cost_usd:
+        parts.append(f"{answer.usage.cost_usd:.4f} US dollars")
+    return " · ".join(parts)
+
+
+def copied_answer(answer: Answer) -> str:
+    """The answer as plain text with its sources, ready to paste elsewhere."""
+    lines = [answer.text or "The documents do not say."]
+    if answer.status == "partial" and answer.missing:
+        lines += ["", f"Not answered: {answer.missing}"]
+    if answer.citations:
+        lines += ["", "Sources"]
+    for citation in answer.citations:
+        if not citation.source:
+            lines.append(f"[{citation.marker}] no longer available")
+            continue
+        where = ", ".join(filter(None, (citation_place(citation), f"version {citation.version}")))
+        name = document_name(citation.title, citation.source)
+        lines.append(f"[{citation.marker}] {name} ({citation.source}), {where}: “{citation.quote}”")
+    return "\n".join(lines)
+
+
+def library_words(documents: Sequence[Document]) -> str:
+    """'30 documents in 2 collections, last updated 21 November 2026'."""
+    collections = {document.collection for document in documents}
+    latest = max(document.updated_at for document in documents)
+    inside = f" in {counted(len(collections), 'collection')}" if len(collections) > 1 else ""
+    return f"{counted(len(documents), 'document')}{inside}, last updated {date_words(latest)}"
+
+
+def receipt_words(receipt: Receipt) -> tuple[Tone, str]:
+    """What became of a file, and for a failure what to do about it."""
+    size = counted(receipt.chunks, "passage")
+    if receipt.pages:
+        size = f"{counted(receipt.pages, 'page')}, {size}"
+    if receipt.status == "added":
+        return "good", f"Added: {size}. It can be asked about now."
+    if receipt.status == "updated":
+        return "good", (
+            f"Updated to version {receipt.version}: {size}, {receipt.chunks_embedded} of them new. "
+            "Answers use the new version now."
+        )
+    if receipt.status == "unchanged":
+        return "neutral", f"Identical to the stored version {receipt.version}. Nothing to do."
+    if receipt.status == "removed":
+        return "neutral", "Removed."
+    headline, advice = REASONS[receipt.reason] if receipt.reason else ("Could not be added", "Try again.")
+    text = f"{headline}. {receipt.detail or advice}"
+    if receipt.version is not None:
+        text += f" Version {receipt.version} goes on answering."
+    return "bad", text
+
+
+def stage_words(stage: str, done: int, total: int) -> str:
+    """What is being done with a file: 'reading', 'preparing 12 of 40 passages'."""
+    if stage == "embedding" and total:
+        return f"preparing {done} of {counted(total, 'passage')}"
+    return {"parsing": "reading", "chunking": "dividing", "embedding": "preparing", "storing": "storing"}.get(
+        stage, stage
+    )
+
+
+def error_words(error: Exception) -> str:
+    """What may be shown of an error: our own messages as they are, nothing of others."""
+    return str(error) if isinstance(error, QuothError) else WENT_WRONG
+
+
+def removal_words(document: Document) -> str:
+    """What removing a document erases."""
+    versions = "its only version" if document.version == 1 else f"all {document.version} versions"
+    return (
+        f"This erases {versions}, {counted(document.chunks, 'passage')} with their search entries, and the stored "
+        "original. Answers that quoted it lose the words and keep the place. It cannot be undone."
+    )
