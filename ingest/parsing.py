@@ -16,11 +16,11 @@ from pathlib import Path
 from typing import Any, Final
 
 import docx
-import markdown  # type: ignore[import-untyped]
+import markdown
 import pptx
 import spacy
 import unstructured.nlp.tokenize as unstructured_tokenize
-from lxml import etree  # type: ignore[import-untyped]
+from lxml import etree
 from lxml import html as lxml_html
 from spacy.language import Language
 from spacy.tokens import Doc

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final
 
-import openpyxl  # type: ignore[import-untyped]
+import openpyxl
 
 from ingest.canonical import Block
 

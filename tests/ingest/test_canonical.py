@@ -81,7 +81,7 @@ def test_page_maps_tile_the_text_and_keep_every_box(plan: list[tuple[int, list[s
             page += skipped
             runs.append(canonical_run(page, list(content), boxed(list(content), 100)))
         blocks.append(Block("text", runs=tuple(runs)))
-    sizes = {number: (600.0, 800.0) for number in range(1, page + 1)}
+    sizes = dict.fromkeys(range(1, page + 1), (600.0, 800.0))
     text, elements, maps = assemble_pages(blocks, sizes)
     assert SEPARATOR.join(text[e.start : e.end] for e in elements) == text
     at = 0
