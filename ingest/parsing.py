@@ -327,16 +327,16 @@ def _read_docx(path: Path, name: str) -> Parsed:
     headings = {squashed for p in document.paragraphs if _is_heading(p) and (squashed := _squashed(p.text))}
     blocks = []
     for element, block in _paired(partition_docx(filename=str(path), languages=_LANGUAGES)):
-        if block.category == "title":
+        if block.category in ("title", "text"):
             squashed = _squashed(block.text)
             styled = squashed in headings or any(squashed.endswith(own) for own in headings if len(own) > 3)
-            if not styled:  # unstructured calls most short lines titles
-                bold = "".join(element.metadata.emphasized_text_contents or [])
-                loud = _squashed(bold) == squashed or block.text.upper() == block.text
-                alone = bool(squashed) and loud and any(map(str.isalpha, squashed)) and len(block.text) <= 120
-                block = Block("title", block.text, 1) if alone else Block("text", block.text)
+            if block.category == "text" or not styled:  # unstructured calls most short lines titles, and misses some
+                bold = _squashed("".join(element.metadata.emphasized_text_contents or []))
+                loud = bold == squashed or (block.category == "title" and block.text.upper() == block.text)
+                alone = len(block.text) <= 120 and any(map(str.isalpha, squashed)) and not squashed.endswith((".", ":"))
+                block = Block("title", block.text, 1) if loud and alone else Block("text", block.text)
         blocks.append(block)
-    return Parsed(blocks, document.core_properties.title or "")
+    return Parsed(blocks, _own_title(document.core_properties.title))
 
 
 def _is_heading(paragraph: Any) -> bool:
@@ -348,6 +348,11 @@ def _is_heading(paragraph: Any) -> bool:
     return bool(paragraph._p.xpath("./w:pPr/w:outlineLvl[@w:val < 9]"))
 
 
+def _own_title(title: str | None) -> str:
+    """A file's title property, unless it is what a program writes into every file."""
+    return "" if (title or "").strip() in ("Word Document", "PowerPoint Presentation", "Untitled") else title or ""
+
+
 def _read_pptx(path: Path, name: str) -> Parsed:
     presentation = pptx.Presentation(str(path))
     blocks = []
@@ -356,7 +361,7 @@ def _read_pptx(path: Path, name: str) -> Parsed:
         # depth 0 is a slide's own title; deeper ones are short lines that unstructured took for titles
         category: Category = "text" if block.category == "title" and block.depth else block.category
         blocks.append(Block(category, block.text, 0, place=place))
-    return Parsed(blocks, presentation.core_properties.title or "", len(presentation.slides))
+    return Parsed(blocks, _own_title(presentation.core_properties.title), len(presentation.slides))
 
 
 def _read_xlsx(path: Path, name: str) -> Parsed:
