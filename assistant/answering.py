@@ -23,6 +23,7 @@ from assistant.model import (
     ConversationId,
     DraftClaim,
     DraftEnd,
+    Passage,
     Progress,
     Rejection,
     Resolved,
@@ -149,6 +150,8 @@ class Answering:
                         yield shown
             except (ModelError, ModelMisconfigured) as error:
                 failures.append(f"{answerer.name}: {error}")
+                if error.usage is not None:
+                    draft.usages.append(error.usage)
                 draft.end = None
                 if draft.claims:
                     break
@@ -174,7 +177,7 @@ class Answering:
             draft.rejected.append(Rejection(item.text, "no quotation was given for it"))
             return None
         verdict = self._checker.check(
-            item.text, [one.quote for one in resolved], around=[one.passage.text for one in resolved]
+            item.text, [one.quote for one in resolved], around=[_around(one.passage) for one in resolved]
         )
         if not verdict.supported:
             draft.rejected.append(Rejection(item.text, verdict.reason))
@@ -255,6 +258,11 @@ class Answering:
             timings_ms={},
             rejected=tuple(draft.rejected),
         )
+
+
+def _around(passage: Passage) -> str:
+    """What a quote stands in: what its headings name, it is about."""
+    return "\n".join((passage.title, *passage.heading, passage.text))
 
 
 def _ms_since(started: float) -> float:

@@ -12,11 +12,14 @@ QuothError
 
 from __future__ import annotations
 
+from assistant.model import Usage
 from ingest.errors import ConfigurationError, ServiceError
 
 
 class ModelError(ServiceError):
     """The model gave no usable answer; `str()` says why in words that a reader may see."""
+
+    usage: Usage | None = None  # what the failed call used all the same
 
 
 class ModelUnavailable(ModelError):
@@ -33,3 +36,5 @@ class ModelOutputBroken(ModelError):
 
 class ModelMisconfigured(ConfigurationError):
     """Wrong key, unknown model, no quota: nothing that waiting mends."""
+
+    usage: Usage | None = None

@@ -104,7 +104,7 @@ class ModelAnswerer:
                         raise
                     room *= 2
         except (ModelError, ModelMisconfigured) as error:
-            error.usage = _total(progress.spent)  # type: ignore[union-attr]
+            error.usage = _total(progress.spent)
             raise
 
     def _attempt(

@@ -23,12 +23,12 @@ from typing import Any, Literal
 
 import docx
 import docx.shared
-import openpyxl  # type: ignore[import-untyped]
+import openpyxl
 import pptx
 from docx.oxml import OxmlElement
 from docx.oxml.ns import qn
-from openpyxl.styles import Alignment, Font, PatternFill  # type: ignore[import-untyped]
-from openpyxl.utils import get_column_letter  # type: ignore[import-untyped]
+from openpyxl.styles import Alignment, Font, PatternFill
+from openpyxl.utils import get_column_letter
 from pptx.dml.color import RGBColor
 from pptx.util import Inches, Pt
 from reportlab.lib import colors  # type: ignore[import-untyped]
