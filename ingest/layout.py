@@ -30,6 +30,7 @@ def lay_out(pages: Sequence[Page], outline: Sequence[tuple[int, int, str]]) -> I
     """
     fragments = {page.number: fragments_of(page) for page in pages}
     body = _body_size(fragments.values())
+    _forgive_typewriters(fragments.values())
     rows = {page.number: lines_of(fragments[page.number], page.number) for page in pages}
     heights = {page.number: page.height for page in pages}
     running = running_rows(
@@ -51,6 +52,14 @@ def lay_out(pages: Sequence[Page], outline: Sequence[tuple[int, int, str]]) -> I
             if line.page not in quantised:
                 quantised[line.page] = by_number[line.page].quantised()
         yield block_of(paragraph, by_number, quantised, words)
+
+
+def _forgive_typewriters(pages: Iterable[Sequence[Fragment]]) -> None:
+    """Where much of a document is in letters of one width, they do not mean code."""
+    everything = [fragment for fragments in pages for fragment in fragments]
+    if sum(len(f.text) for f in everything if f.mono) > 0.4 * sum(len(f.text) for f in everything):
+        for fragment in everything:
+            fragment.mono = False
 
 
 def _body_size(pages: Iterable[Sequence[Fragment]]) -> float:

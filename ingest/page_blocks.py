@@ -80,12 +80,12 @@ def _write_lines(writer: _Writer, lines: Sequence[Line], words: frozenset[str]) 
         following = lines[at + 1] if at + 1 < len(lines) else None
         if following is None:
             writer.line(line)
-        elif len(line.text) > 1 and line.text[-1] in HYPHENS and line.text[-2].isalnum():
+        elif not line.mono and len(line.text) > 1 and line.text[-1] in HYPHENS and line.text[-2].isalnum():
             kept = _keeps_hyphen(line.text[:-1], following.text, words)
             writer.line(line, until=None if kept else -1)
         else:
             writer.line(line)
-            writer.made(" ", line.page)
+            writer.made("\n" if line.mono and following.mono else " ", line.page)
 
 
 def block_of(
@@ -99,8 +99,10 @@ def block_of(
         for number, row in enumerate(paragraph.table):
             if number:
                 writer.made("\n", page)
+            while row and not row[-1]:
+                row = row[:-1]
             for column, cell in enumerate(row):
                 if column:
-                    writer.made(" | ", page)
+                    writer.made(" | " if row[column - 1] else "| ", page)
                 _write_lines(writer, cell, words)
     return Block(paragraph.category, depth=paragraph.depth, page=page, runs=writer.runs())

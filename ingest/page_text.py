@@ -30,6 +30,7 @@ class Style:
 
     size: float  # points, with the matrix's scale
     bold: bool
+    mono: bool  # all letters as wide: code, or a typewriter
     upright: bool  # reads from left to right as displayed
     baseline: float  # y as displayed
     run: int  # tells drawing operations apart
@@ -68,6 +69,7 @@ class Fragment:
     y1: float
     size: float
     bold: bool
+    mono: bool
     upright: bool
     baseline: float
     indices: list[int]  # into the page's characters
@@ -87,6 +89,7 @@ class Line:
     y1: float = field(init=False)
     size: float = field(init=False)
     bold: bool = field(init=False)
+    mono: bool = field(init=False)
     baseline: float = field(init=False)
     text: str = field(init=False)
     indices: list[int] = field(init=False)  # -1: a space that stands nowhere
@@ -99,6 +102,7 @@ class Line:
         main = max(self.fragments, key=lambda f: len(f.text))
         self.size, self.baseline = main.size, main.baseline
         self.bold = all(f.bold for f in self.fragments if any(map(str.isalnum, f.text)))
+        self.mono = all(f.mono for f in self.fragments)
         indices: list[int] = []
         text: list[str] = []
         before: Fragment | None = None
@@ -179,6 +183,7 @@ def _fragment(page: Page, indices: list[int], boxes: list[tuple[float, ...]], so
     counts = Counter(page.style_of[i] for i in shown)
     style = page.styles[counts.most_common(1)[0][0]]
     bold = sum(count for index, count in counts.items() if page.styles[index].bold) > 0.9 * len(shown)
+    mono = sum(count for index, count in counts.items() if page.styles[index].mono) > 0.9 * len(shown)
     return Fragment(
         min(boxes[i][0] for i in shown),
         min(boxes[i][1] for i in shown),
@@ -186,6 +191,7 @@ def _fragment(page: Page, indices: list[int], boxes: list[tuple[float, ...]], so
         max(boxes[i][3] for i in shown),
         style.size,
         bold,
+        mono,
         style.upright,
         style.baseline,
         kept,
@@ -228,6 +234,6 @@ def table_fragment(table: list[list[list[Line]]], inside: Sequence[Fragment]) ->
     top = min(f.y0 for f in inside)
     return Fragment(
         min(f.x0 for f in inside), top, max(f.x1 for f in inside), max(f.y1 for f in inside),
-        size=median(f.size for f in inside), bold=False, upright=True, baseline=min(f.baseline for f in inside),
-        indices=[], text=" " * 80, table=table,
+        size=median(f.size for f in inside), bold=False, mono=False, upright=True,
+        baseline=min(f.baseline for f in inside), indices=[], text=" " * 80, table=table,
     )  # fmt: skip

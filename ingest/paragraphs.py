@@ -73,7 +73,7 @@ def _breaks(paragraph: Paragraph, line: Line, pitch: float, left: float, right: 
     last = paragraph.lines[-1]
     size = max(line.size, last.size)
     step = line.baseline - last.baseline
-    if abs(line.size - last.size) > 0.1 * size or line.bold != last.bold:
+    if abs(line.size - last.size) > 0.1 * size or line.bold != last.bold or line.mono != last.mono:
         return True
     if step > (pitch + 0.3) * size or step < 0.3 * size:
         return True
@@ -81,6 +81,8 @@ def _breaks(paragraph: Paragraph, line: Line, pitch: float, left: float, right: 
         own = paragraph.lines[-1].baseline - paragraph.lines[-2].baseline
         if step > own + 0.3 * size:
             return True
+    if line.mono:
+        return False
     if last.text[-1] in HYPHENS and line.text[0].islower():
         return False
     if BULLET.match(line.text):
@@ -131,6 +133,9 @@ def classify(paragraphs: list[Paragraph], body: float, outline: Sequence[tuple[i
     ranked: list[Paragraph] = []
     for at, paragraph in enumerate(paragraphs):
         if paragraph.table is not None or not paragraph.lines[0].fragments[0].upright:
+            continue
+        if all(line.mono for line in paragraph.lines):
+            paragraph.category = "code"
             continue
         text = paragraph.text
         key = _squashed(text)

@@ -10,34 +10,30 @@ End of input, or a parent that is gone, ends everything.
 
 from __future__ import annotations
 
-import ctypes
 import errno
 import json
 import os
-import resource
 import select
 import shutil
 import signal
 import sys
+import tempfile
 import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
+from ingest.confinement import die_with, drop_capabilities, leave_network, limit, restrict_files
+
 OUT_OF_MEMORY: Final = 86  # exit status of a request that met its limit in an orderly way
 TOO_MUCH_OUTPUT: Final = 87
-_PR_SET_PDEATHSIG: Final = 1
-_PR_SET_NO_NEW_PRIVS: Final = 38
-_CLONE_NEWNET: Final = 0x40000000
-_CLONE_NEWUSER: Final = 0x10000000
 _POLL_S: Final = 2.0
 
 
 def main() -> int:
     parent = os.getppid()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C in the terminal is the parent's to handle
-    libc = ctypes.CDLL(None, use_errno=True)
-    _leave_network(libc)
+    leave_network()
     folder = os.environ.get("TMPDIR", "")
     from ingest import parsing, pdf
 
@@ -73,9 +69,10 @@ def main() -> int:
                         if number == request["kill"]:
                             _kill_group(process)
                     continue
+                server = os.getpid()
                 process = os.fork()
                 if process == 0:
-                    _serve(request, libc, work[request["op"]], (wake_read, wake_write))
+                    _serve(request, work[request["op"]], (wake_read, wake_write), server)
                 running[process] = request["id"]
     finally:
         for process in running:
@@ -106,40 +103,28 @@ def _kill_group(process: int) -> None:
             continue
 
 
-def _leave_network(libc: Any) -> None:
-    """Move to a network namespace without interfaces, where the system allows it; parsing needs no network."""
-    user, group = os.getuid(), os.getgid()
-    if libc.unshare(_CLONE_NEWNET) == 0:
-        return
-    if libc.unshare(_CLONE_NEWUSER | _CLONE_NEWNET) == 0:
-        try:  # without these maps the process could write no file
-            Path("/proc/self/setgroups").write_text("deny")
-            Path("/proc/self/uid_map").write_text(f"{user} {user} 1")
-            Path("/proc/self/gid_map").write_text(f"{group} {group} 1")
-        except OSError:
-            print("parser: the user namespace could not be mapped", file=sys.stderr)
-
-
-def _serve(request: dict[str, Any], libc: Any, work: Callable[[dict[str, Any]], bytes], wake: tuple[int, int]) -> None:
+def _serve(
+    request: dict[str, Any], work: Callable[[dict[str, Any]], bytes], wake: tuple[int, int], server: int
+) -> None:
     """One request in a process of its own; never returns."""
     code = 1
     try:
         signal.set_wakeup_fd(-1)
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-        server = os.getppid()
-        libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-        libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
+        die_with(server)
         os.setpgid(0, 0)
-        if os.getppid() != server:
-            os._exit(1)
         for descriptor in (*wake, 0, 1):
             os.close(descriptor)
         null = os.open(os.devnull, os.O_RDWR)
         os.dup2(null, 0)
         os.dup2(null, 1)
-        _limit(request["limits"])
+        out = Path(request["out"])
+        drop_capabilities()
+        restrict_files([Path(request["path"])], [out.parent])
+        tempfile.tempdir = str(out.parent)
+        limit(request["limits"])
         content = work(request)
-        with Path(request["out"]).open("xb") as file:
+        with out.open("xb") as file:
             file.write(content)
         code = 0
     except MemoryError:
@@ -150,21 +135,6 @@ def _serve(request: dict[str, Any], libc: Any, work: Callable[[dict[str, Any]], 
         print(f"parser: {type(error).__name__}", file=sys.stderr)
     finally:
         os._exit(code)
-
-
-def _limit(limits: dict[str, int]) -> None:
-    cpu_s = limits["cpu_s"]
-    for which, soft, hard in (
-        (resource.RLIMIT_AS, limits["memory_bytes"], limits["memory_bytes"]),
-        (resource.RLIMIT_CPU, cpu_s, cpu_s + 5),
-        (resource.RLIMIT_FSIZE, limits["file_size_bytes"], limits["file_size_bytes"]),
-        (resource.RLIMIT_NOFILE, limits["open_files"], limits["open_files"]),
-        (resource.RLIMIT_CORE, 0, 0),
-    ):
-        _, most = resource.getrlimit(which)
-        if most != resource.RLIM_INFINITY:
-            soft, hard = min(soft, most), min(hard, most)
-        resource.setrlimit(which, (soft, hard))
 
 
 def _parse(request: dict[str, Any]) -> bytes:

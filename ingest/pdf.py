@@ -29,6 +29,7 @@ _LIGATURES: Final = {
     0xFB00: "ff", 0xFB01: "fi", 0xFB02: "fl", 0xFB03: "ffi", 0xFB04: "ffl", 0xFB05: "st", 0xFB06: "st",
 }  # fmt: skip
 _BOLD_NAME: Final = re.compile(r"bold|black|heavy|semibold|demi|-bd|CMBX|SFBX", re.IGNORECASE)
+_MONO_NAME: Final = re.compile(r"mono|courier|consol|menlo|typewriter|CMTT|SFTT|LMTT", re.IGNORECASE)
 _LETTERS: Final = re.compile(r"[^\W_]")
 
 
@@ -90,7 +91,7 @@ def parse_pdf(path: Path, *, name: str) -> ParsedDocument:
     if unmapped > 0.02 * characters:
         warnings.append("Some letters could not be read because their font does not name them.")
     if not title:
-        heading = next((e for e in elements if e.category == "title" and e.depth == 0 and (e.page or 0) <= 2), None)
+        heading = next((e for e in elements if e.category == "title" and e.depth == 0 and e.page == 1), None)
         title = " ".join(text[heading.start : heading.end].split())[:300] if heading else ""
     return ParsedDocument(
         title=title,
@@ -282,7 +283,8 @@ def _style(textpage: Any, i: int, address: int, to_display: NDArray[np.float64])
     fontname = buffer.value.decode("utf-8", "replace")
     weight = raw.FPDFText_GetFontWeight(textpage, i)
     bold = weight >= 600 or bool(_BOLD_NAME.search(fontname)) or bool(flags.value & (1 << 18))
-    return Style(size=round(abs(size), 2) or 1.0, bold=bold, upright=upright, baseline=baseline, run=address)
+    mono = bool(flags.value & 1) or bool(_MONO_NAME.search(fontname))
+    return Style(size=round(abs(size), 2) or 1.0, bold=bold, mono=mono, upright=upright, baseline=baseline, run=address)
 
 
 def _drawn(page: Any, to_display: NDArray[np.float64]) -> tuple[bool, NDArray[np.float64]]:

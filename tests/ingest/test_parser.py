@@ -231,6 +231,15 @@ def test_the_parser_gets_no_secrets_and_leaves_no_files(tmp_path: Path, monkeypa
     assert [path.name for path in tmp_path.iterdir()] == ["a.txt"]
 
 
+def test_the_parser_has_no_network(parser: Parser, tmp_path: Path) -> None:
+    parser.parse(write(tmp_path / "a.txt", b"Warm."), name="a.txt")
+    inside, outside = (Path(f"/proc/{pid}/ns/net").readlink() for pid in (parser.pid, os.getpid()))
+    if inside == outside:
+        pytest.skip("this system lets the parser make no network namespace of its own")
+    interfaces = Path(f"/proc/{parser.pid}/net/dev").read_text().splitlines()[2:]
+    assert [line.split(":")[0].strip() for line in interfaces] == ["lo"]
+
+
 PARENT = """
 import sys, threading, time
 from pathlib import Path

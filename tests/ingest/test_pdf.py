@@ -303,6 +303,31 @@ def test_a_ruled_cell_of_several_lines_stays_one_cell(tmp_path: Path) -> None:
     assert "Leave | Twenty-five days in a year, to be taken by March" in document.text.split("\n")
 
 
+def test_empty_cells_keep_their_place(tmp_path: Path) -> None:
+    rows = [["", "Berlin", "Vienna"], ["Rent", "", "9"], ["Food", "4", ""]]
+
+    def draw(canvas: Canvas) -> None:
+        table = Table(rows, colWidths=[100, 80, 80])
+        table.setStyle(TableStyle([("GRID", (0, 0), (-1, -1), 0.5, colors.black)]))
+        table.wrapOn(canvas, 400, 400)
+        table.drawOn(canvas, 72, 500)
+
+    assert parsed(printed(tmp_path / "a.pdf", draw)).text == "| Berlin | Vienna\nRent | | 9\nFood | 4"
+
+
+def test_code_keeps_its_lines_and_a_typewriter_is_no_code(tmp_path: Path) -> None:
+    def manual(canvas: Canvas) -> None:
+        y = lines(canvas, wrapped(LOREM, 80), y=760)
+        lines(canvas, ["show port 1", "set port 1 mtu 9000", "commit"], y=y - 14, font="Courier")
+
+    document = parsed(printed(tmp_path / "manual.pdf", manual))
+    assert elements(document, "code") == ["show port 1\nset port 1 mtu 9000\ncommit"]
+    letter = parsed(
+        printed(tmp_path / "letter.pdf", lambda canvas: lines(canvas, wrapped(LOREM, 60), font="Courier") and None)
+    )
+    assert letter.text == LOREM.strip()
+
+
 def test_a_list_is_no_table(tmp_path: Path) -> None:
     def draw(canvas: Canvas) -> None:
         for number, item in enumerate(["Ask your manager first", "Then fill in the form", "Wait for the answer"]):
