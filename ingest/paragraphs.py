@@ -134,7 +134,7 @@ def classify(paragraphs: list[Paragraph], body: float, outline: Sequence[tuple[i
     for at, paragraph in enumerate(paragraphs):
         if paragraph.table is not None or not paragraph.lines[0].fragments[0].upright:
             continue
-        if all(line.mono for line in paragraph.lines):
+        if len(paragraph.lines) > 1 and all(line.mono for line in paragraph.lines):
             paragraph.category = "code"
             continue
         text = paragraph.text

@@ -30,6 +30,8 @@ _LIGATURES: Final = {
 }  # fmt: skip
 _BOLD_NAME: Final = re.compile(r"bold|black|heavy|semibold|demi|-bd|CMBX|SFBX", re.IGNORECASE)
 _MONO_NAME: Final = re.compile(r"mono|courier|consol|menlo|typewriter|CMTT|SFTT|LMTT", re.IGNORECASE)
+# What stands large on a first page without naming the document: a list of contents, or a numbered section.
+_NO_TITLE: Final = re.compile(r"(table of )?contents$|inhalt|sommaire|\d+(\.\d+)*\s", re.IGNORECASE)
 _LETTERS: Final = re.compile(r"[^\W_]")
 
 
@@ -91,8 +93,9 @@ def parse_pdf(path: Path, *, name: str) -> ParsedDocument:
     if unmapped > 0.02 * characters:
         warnings.append("Some letters could not be read because their font does not name them.")
     if not title:
-        heading = next((e for e in elements if e.category == "title" and e.depth == 0 and e.page == 1), None)
+        heading = next((e for e in elements[:5] if e.category == "title" and e.depth == 0 and e.page == 1), None)
         title = " ".join(text[heading.start : heading.end].split())[:300] if heading else ""
+        title = "" if _NO_TITLE.match(title) else title
     return ParsedDocument(
         title=title,
         text=text,
