@@ -6,6 +6,7 @@ Everything is set as text nodes by `assets/cited_answer.js`; nothing of a docume
 from __future__ import annotations
 
 import functools
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
@@ -17,6 +18,7 @@ from ui import wording
 
 ASSETS: Final = Path(__file__).with_name("assets")
 NEAREST_CHARACTERS: Final = 320
+_LINE_BREAKS: Final = re.compile(r"\s*\n\s*")  # a quotation may span blocks; one line break shows that well enough
 
 
 def cited_answer(
@@ -74,7 +76,7 @@ def answer_data(answer: Answer, *, selected: int | None, stopped: bool = False) 
         "flowing": answer.model != "quoted",
         "claims": [
             {
-                "text": claim.text,
+                "text": _LINE_BREAKS.sub("\n", claim.text.strip()),
                 "markers": list(claim.citations),
                 "supported": claim.verdict == "supported",
             }
@@ -94,7 +96,7 @@ def answer_data(answer: Answer, *, selected: int | None, stopped: bool = False) 
             {
                 "name": wording.document_name(passage.title, passage.source),
                 "place": wording.passage_place(passage),
-                "text": wording.shortened(passage.text, NEAREST_CHARACTERS),
+                "text": wording.excerpt(passage.text, answer.question, NEAREST_CHARACTERS),
             }
             for passage in (answer.passages if abstained else ())
         ],

@@ -108,6 +108,7 @@ def launch_arguments(host: str, port: int) -> list[str]:
         "client.showErrorDetails": "none",
         "client.showErrorLinks": "false",
         "client.toolbarMode": "minimal",
+        "client.disableDataExport": "true",
         "browser.gatherUsageStats": "false",
         "browser.serverAddress": host,
         "runner.magicEnabled": "false",

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
+import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -55,7 +57,7 @@ def show_source(quoth: Quoth, reader: Reader, answer: Answer, opened: OpenSource
 
     Access is asked for again each time: what the reader may no longer read is not shown, whatever was open before.
     """
-    _bar(answer, opened)
+    bar = _bar(answer, opened)
     try:
         target = target_of(quoth, reader, answer, opened)
         document, _ = quoth.catalog.find(reader, str(target.document))
@@ -67,9 +69,22 @@ def show_source(quoth: Quoth, reader: Reader, answer: Answer, opened: OpenSource
         return
     _heading(target, document)
     if document.media_type == "application/pdf" and target.locator.page is not None:
-        _page(quoth, reader, target, opened, document)
+        _page(quoth, reader, target, opened, document, bar)
     else:
         _section(quoth, reader, target)
+
+
+def draw_ahead(quoth: Quoth, reader: Reader, answer: Answer) -> None:
+    """Start the process that draws pages while the reader still reads the answer: its first start takes seconds."""
+    first = next((one for one in answer.citations if one.locator and one.locator.boxes), None)
+    if first is None or first.page is None or quoth.parser.pid is not None:
+        return
+
+    def draw() -> None:
+        with contextlib.suppress(QuothError):
+            quoth.catalog.page_image(reader, first.document, first.version, first.page or 1, scale=SCALE)
+
+    threading.Thread(target=draw, name="draw-ahead", daemon=True).start()
 
 
 def target_of(quoth: Quoth, reader: Reader, answer: Answer, opened: OpenSource) -> Target:
@@ -98,38 +113,32 @@ def boxes_on(locator: Locator, page: int) -> tuple[Box, ...]:
     return locator.boxes if page == locator.page else tuple(locator.more.get(page, ()))
 
 
-def _bar(answer: Answer, opened: OpenSource) -> None:
-    """Previous and next citation, and close."""
+def _bar(answer: Answer, opened: OpenSource) -> Any:
+    """Previous and next citation, and close; returns the place between them, for the pages."""
     markers = [one.marker for one in answer.citations if one.source]
     with st.container(horizontal=True, vertical_alignment="center", gap="small", key="source-bar"):
         if opened.marker in markers:
             at = markers.index(opened.marker)
-            _step(
-                "Previous citation",
-                ":material/chevron_left:",
-                at > 0,
-                replace(opened, marker=markers[at - 1], page=None),
-            )
-            st.markdown(f"Citation {at + 1} of {len(markers)}", width="content")
-            after = markers[(at + 1) % len(markers)]
-            _step(
-                "Next citation",
-                ":material/chevron_right:",
-                at + 1 < len(markers),
-                replace(opened, marker=after, page=None),
-            )
+            before, after = markers[max(at - 1, 0)], markers[min(at + 1, len(markers) - 1)]
+            with st.container(horizontal=True, vertical_alignment="center", gap="xsmall", width="content"):
+                _step("Previous citation", at > 0, replace(opened, marker=before, page=None))
+                st.markdown(f"Citation {at + 1} of {len(markers)}", width="content")
+                _step("Next citation", at + 1 < len(markers), replace(opened, marker=after, page=None))
         else:
             st.markdown("Nearest passage", width="content")
-        st.space("stretch")
+        pages = st.container(horizontal=True, vertical_alignment="center", gap="xsmall", width="content")
         st.button(
-            "Close", key="source-close", icon=":material/close:", type="tertiary", help="Close the source",
-            on_click=_open, args=(None,),
+            "Close", key="source-close", icon=":material/close:", type="tertiary", on_click=_open, args=(None,)
         )  # fmt: skip
+    return pages
 
 
-def _step(label: str, icon: str, enabled: bool, to: OpenSource) -> None:
+def _step(label: str, enabled: bool, to: OpenSource) -> None:
+    icon = ":material/chevron_left:" if label.startswith("Previous") else ":material/chevron_right:"
     key = "source-" + label.lower().replace(" ", "-")
-    st.button(icon, key=key, help=label, type="tertiary", disabled=not enabled, on_click=_open, args=(to,))
+    st.button(
+        label, key=key, icon=icon, help=label, type="tertiary", disabled=not enabled, on_click=_open, args=(to,)
+    )  # fmt: skip
 
 
 def _open(source: OpenSource | None) -> None:
@@ -152,16 +161,16 @@ def _heading(target: Target, document: Document) -> None:
         )
 
 
-def _page(quoth: Quoth, reader: Reader, target: Target, opened: OpenSource, document: Document) -> None:
+def _page(quoth: Quoth, reader: Reader, target: Target, opened: OpenSource, document: Document, bar: Any) -> None:
     own = target.locator.page or 1
     elements_pages = [one.page or 0 for one in quoth.catalog.elements(reader, target.document, target.version)]
     current = document.pages or 0 if document.version == target.version else 0
     last = max(current, own, target.locator.end_page or 0, *elements_pages, 1)
     number = min(max(opened.page or own, 1), last)
-    with st.container(horizontal=True, vertical_alignment="center", gap="small", key="source-pages"):
-        _step("Previous page", ":material/chevron_left:", number > 1, replace(opened, page=number - 1))
+    with bar:
+        _step("Previous page", number > 1, replace(opened, page=number - 1))
         st.markdown(f"Page {number} of {last}", width="content")
-        _step("Next page", ":material/chevron_right:", number < last, replace(opened, page=number + 1))
+        _step("Next page", number < last, replace(opened, page=number + 1))
         if number != own:
             st.button(
                 "Back to the quotation", key="source-back", type="tertiary", on_click=_open,

@@ -17,6 +17,9 @@ from ingest.model import Document, Receipt
 
 _PUNCTUATION: Final = re.compile(r"([!-/:-@\[-`{-~])")
 _SPACES: Final = re.compile(r"\s+")
+_WORD: Final = re.compile(r"\w{4,}")
+_SENTENCE_END: Final = re.compile(r"(?<=[.!?]) ")
+STEM: Final = 5  # letters by which words of an excerpt are compared with the question's
 
 WENT_WRONG: Final = "Something went wrong here. Nothing was changed. Try again; if it stays, the server's log has more."
 
@@ -53,6 +56,22 @@ def shortened(text: str, limit: int) -> str:
     return (at_word if len(at_word) > limit // 2 else cut).rstrip(" ,;:") + "…"
 
 
+def excerpt(text: str, question: str, limit: int) -> str:
+    """The part of a passage that shares most words with the question, at most `limit` characters on one line."""
+    line = _SPACES.sub(" ", text).strip()
+    if len(line) <= limit:
+        return line
+    wanted = {word[:STEM] for word in _WORD.findall(question.lower())}
+    found = [(at.start(), at.group()[:STEM]) for at in _WORD.finditer(line.lower()) if at.group()[:STEM] in wanted]
+    sentences = [0, *(at.end() for at in _SENTENCE_END.finditer(line))]
+
+    def shared(start: int) -> int:
+        return len({word for at, word in found if start <= at < start + limit})
+
+    start = max(sentences, key=lambda start: (shared(start), start)) if found else 0
+    return ("… " if start else "") + shortened(line[start:], limit)
+
+
 def counted(number: int, one: str, many: str | None = None) -> str:
     """'1 page', '3 pages'."""
     return f"{number:,} {one if number == 1 else many or one + 's'}"
@@ -69,9 +88,10 @@ def date_words(when: datetime | date | str) -> str:
     """'21 November 2026'; an ISO date's text is read, anything else given back."""
     if isinstance(when, str):
         try:
-            when = datetime.fromisoformat(when)
+            read = datetime.fromisoformat(when)
         except ValueError:
             return when
+        return date_words(read)
     return f"{when.day} {when:%B %Y}"
 
 

@@ -99,7 +99,8 @@ export default function ({ parentElement, data, setTriggerValue }) {
     const sentence = element("span", claim.supported ? "claim" : "claim unsupported", claim.text)
     if (!claim.supported) sentence.title = "No checked quotation supports this"
     paragraph.append(sentence)
-    for (const number of claim.markers) paragraph.append(marker(number))
+    const joiner = "\u2060" // a marker never begins a line
+    for (const number of claim.markers) paragraph.append(joiner, marker(number))
   }
 
   for (const note of data.notes) root.append(element("p", `note ${note.tone}`, note.text))

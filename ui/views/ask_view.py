@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import uuid
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 import streamlit as st
@@ -15,7 +16,7 @@ from ingest.errors import QuothError
 from ingest.model import Document
 from ui import wording
 from ui.cited_answer import cited_answer
-from ui.source_pane import OPEN, OpenSource, show_source
+from ui.source_pane import OPEN, OpenSource, draw_ahead, show_source
 
 if TYPE_CHECKING:
     from streamlit.navigation.page import Page
@@ -29,13 +30,14 @@ COLLECTION: Final = "collection"
 PENDING: Final = "pending_question"
 STOPPED: Final = "stopped_answer"
 FAILED: Final = "failed_question"
+NEAREST: Final = 3  # passages shown when the documents do not say
 ALL: Final = "All collections"
 
-# Questions that the sample documents answer, and one they do not; shown when the sample document named is there.
+# Questions that the sample documents answer; each is shown when its document is there.
 EXAMPLES: Final = (
-    ("hr/parental_leave.pdf", "How many weeks of paid parental leave are there?"),
-    ("finance/travel_policy.pdf", "Who owns the air miles I collect when flying for work?"),
-    ("it/equipment.md", "How fast must I report a lost phone?"),
+    ("finance/travel_policy.pdf", "Within how many days after a trip do I have to submit my expense claim?"),
+    ("hr/parental_leave.pdf", "How many weeks on full pay does the second parent receive?"),
+    ("it/equipment.md", "After how many years is my laptop replaced with a new one?"),
     ("safety/laboratory_manual.pdf", "How long must acid in the eyes be rinsed?"),
 )
 
@@ -46,7 +48,7 @@ def show(quoth: Quoth, reader: Reader, documents_page: Page) -> None:
     answers = quoth.answers.conversation(reader, conversation) if conversation else []
     stopped: Answer | None = st.session_state.get(STOPPED)
     turns = [*answers, stopped] if stopped else answers
-    opened = st.session_state.get(OPEN)
+    opened: OpenSource | None = st.session_state.get(OPEN)
     source_of = next((turn for turn in turns if opened and str(turn.id) == opened.answer), None)
     side_by_side = source_of is not None
     with st.bottom, _column(side_by_side):
@@ -67,14 +69,14 @@ def show(quoth: Quoth, reader: Reader, documents_page: Page) -> None:
         elif turns:
             _header()
         for turn in turns:
-            _turn(turn, opened, stopped=turn is stopped)
+            _turn(quoth, reader, turn, opened, stopped=turn is stopped)
         failed = st.session_state.pop(FAILED, None)
         if failed and not question:
             _question(failed[0], key="failed")
             st.error(failed[1], icon=":material/error:")
         if question:
             _answer(quoth, reader, question, conversation if answers else None)
-    if right is not None and source_of is not None:
+    if right is not None and source_of is not None and opened is not None:
         with right, st.container(key="source-pane"):
             show_source(quoth, reader, source_of, opened)
 
@@ -175,7 +177,7 @@ def _question(text: str, *, key: str) -> None:
         st.text(text)
 
 
-def _turn(answer: Answer, opened: OpenSource | None, *, stopped: bool) -> None:
+def _turn(quoth: Quoth, reader: Reader, answer: Answer, opened: OpenSource | None, *, stopped: bool) -> None:
     """One question and its answer."""
     identity = str(answer.id)
 
@@ -188,7 +190,7 @@ def _turn(answer: Answer, opened: OpenSource | None, *, stopped: bool) -> None:
     _question(answer.question, key=identity)
     with st.container(key=f"answer-{identity}"):
         cited_answer(
-            answer,
+            nearest_only(quoth, reader, answer) if answer.status == "abstained" else answer,
             key=f"cited-{identity}",
             selected=opened.marker if opened and opened.answer == identity else None,
             on_cited=open_citation,
@@ -199,6 +201,15 @@ def _turn(answer: Answer, opened: OpenSource | None, *, stopped: bool) -> None:
             with st.expander(f"{wording.counted(len(answer.rejected), 'drafted statement')} left out", type="compact"):
                 for rejection in answer.rejected:
                     st.text(f"{rejection.text}\nLeft out: {rejection.reason}")
+
+
+def nearest_only(quoth: Quoth, reader: Reader, answer: Answer) -> Answer:
+    """An abstention with its nearest passages alone, each with its page."""
+    passages = []
+    for passage in answer.passages[:NEAREST]:
+        locator = quoth.catalog.locate(reader, passage.document, passage.version, passage.start, passage.end)
+        passages.append(replace(passage, page=locator.page))
+    return replace(answer, passages=tuple(passages))
 
 
 def _answer(quoth: Quoth, reader: Reader, question: str, conversation: ConversationId | None) -> None:
@@ -229,6 +240,7 @@ def _answer(quoth: Quoth, reader: Reader, question: str, conversation: Conversat
     if answer is not None:
         st.session_state[CONVERSATION] = str(answer.conversation)
         st.query_params["c"] = str(answer.conversation)
+        draw_ahead(quoth, reader, answer)
     st.rerun()
 
 

@@ -66,24 +66,27 @@ def _table(documents: Sequence[Document]) -> Document | None:
             "May read": ", ".join(one.readers),
             "Owner": one.owner,
             "Version": one.version,
-            "Pages": one.pages,
+            "Pages": "" if one.pages is None else f"{one.pages:,}",
             "Passages": one.chunks,
             "Updated": one.updated_at,
         }
         for one in documents
     ]
+    key = f"{TABLE}-{st.session_state.get(REMOVED, 0)}"
+    selected: Any = st.session_state.get(key)
+    tallest = 290 if selected and selected["selection"]["rows"] else 430  # leaves room for the document below
     event: Any = st.dataframe(
         rows,
         hide_index=True,
         on_select="rerun",
         selection_mode="single-row",
-        key=f"{TABLE}-{st.session_state.get(REMOVED, 0)}",
-        height=min(38 + 35 * len(rows), 430),
+        key=key,
+        height=min(38 + 35 * len(rows), tallest),
         column_config={
             "Title": st.column_config.TextColumn(width="large"),
             "Source": st.column_config.TextColumn(width="medium"),
             "Version": st.column_config.NumberColumn(width="small"),
-            "Pages": st.column_config.NumberColumn(width="small"),
+            "Pages": st.column_config.TextColumn(width="small", alignment="right"),
             "Passages": st.column_config.NumberColumn(width="small"),
             "Updated": st.column_config.DatetimeColumn(format="D MMM YYYY, HH:mm", width="medium"),
         },
@@ -232,7 +235,7 @@ def _upload(quoth: Quoth, documents: Sequence[Document]) -> None:
             help="Left empty, new documents may be read by everyone, and existing ones keep their readers.",
         )  # fmt: skip
         owner = third.text_input("Owner", placeholder="who answers for them", max_chars=120)
-        submitted = st.form_submit_button("Add", type="primary")
+        submitted = st.form_submit_button("Add files", type="primary", key="add-files")
         if submitted:
             _add(quoth, files or [], collection or "default", readers, owner.strip() or None)
 

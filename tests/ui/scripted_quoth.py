@@ -1,0 +1,241 @@
+"""A store in memory with the surface that the web app uses: a few documents, one of them a PDF, and scripted answers.
+
+Everything the app shows of it can be hostile, so that tests see whether any of it is read as markup.
+"""
+
+from __future__ import annotations
+
+import io
+import time
+import uuid
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pypdfium2
+from reportlab.pdfgen.canvas import Canvas
+
+from assistant.model import (
+    Answer,
+    AnswerEvent,
+    AnswerId,
+    Citation,
+    Claim,
+    ClaimShown,
+    ConversationId,
+    Passage,
+    Progress,
+    Rejection,
+    Usage,
+)
+from ingest.access import Reader
+from ingest.errors import ServiceError, UsageError
+from ingest.model import Box, Document, DocumentId, Element, Locator, Receipt
+
+HEIGHT, WIDTH = 842.0, 595.0
+QUOTE = "Parental leave is twenty weeks."
+QUOTE_BOX: Box = (72.0, 300.0, 260.0, 314.0)  # where draw_pdf() puts the quote on page 2, in points from the top left
+NOTES = (
+    "Office notes\n\nDesks\n\nDesks are booked a day ahead.\n\nQuiet hours are from nine to eleven.\n\n"
+    "Lunch\n\nLunch is at noon."
+)
+
+
+@dataclass
+class Stored:
+    document: Document
+    text: str
+    elements: list[Element]
+    original: bytes = b""
+
+
+def draw_pdf() -> bytes:
+    """Two A4 pages; the quote stands at QUOTE_BOX of the second."""
+    file = io.BytesIO()
+    canvas = Canvas(file, pagesize=(WIDTH, HEIGHT))
+    canvas.drawString(72, HEIGHT - 100, "Leave policy")
+    canvas.showPage()
+    canvas.drawString(QUOTE_BOX[0], HEIGHT - QUOTE_BOX[3] + 4, QUOTE)
+    canvas.showPage()
+    canvas.save()
+    return file.getvalue()
+
+
+def stored(
+    source: str, title: str, text: str, *, media_type: str = "text/markdown", pages: int | None = None
+) -> Stored:
+    elements, at = [], 0
+    for ordinal, part in enumerate(text.split("\n\n")):
+        heading = len(part.split()) < 3
+        elements.append(
+            Element(ordinal, "title" if heading else "text", int(heading and ordinal > 0), at, at + len(part),
+                    min(ordinal + 1, pages) if pages else None, {})
+        )  # fmt: skip
+        at += len(part) + 2
+    document = Document(
+        DocumentId(uuid.uuid5(uuid.NAMESPACE_URL, source)), "default", source, title, "People Team", ("everyone",), 1,
+        media_type, pages, 3, 2048, datetime(2026, 3, 5, tzinfo=UTC),
+    )  # fmt: skip
+    return Stored(document, text, elements)
+
+
+@dataclass
+class Catalog:
+    stored: dict[DocumentId, Stored]
+    readers_set: list[tuple[DocumentId, tuple[str, ...]]] = field(default_factory=list)
+
+    def documents(self, reader: Reader, collection: str | None = None) -> list[Document]:
+        return sorted((one.document for one in self.stored.values()), key=lambda one: one.source)
+
+    def find(self, reader: Reader, reference: str, collection: str | None = None) -> tuple[Document, int]:
+        for one in self.stored.values():
+            if reference in (str(one.document.id), one.document.source):
+                return one.document, one.document.version
+        raise UsageError(f"There is no document {reference!r}.")
+
+    def _of(self, document: DocumentId) -> Stored:
+        if document not in self.stored:
+            raise UsageError(f"There is no document {str(document)!r}.")
+        return self.stored[document]
+
+    def text(self, reader: Reader, document: DocumentId, version: int) -> str:
+        return self._of(document).text
+
+    def elements(self, reader: Reader, document: DocumentId, version: int) -> list[Element]:
+        return self._of(document).elements
+
+    def locate(self, reader: Reader, document: DocumentId, version: int, start: int, end: int) -> Locator:
+        if self._of(document).document.pages:
+            return Locator(2, 2, (QUOTE_BOX,))
+        return Locator(None, None, ())
+
+    def page_image(self, reader: Reader, document: DocumentId, version: int, page: int, *, scale: float = 1.6) -> bytes:
+        with pypdfium2.PdfDocument(self._of(document).original) as pdf:
+            file = io.BytesIO()
+            pdf[page - 1].render(scale=scale).to_pil().save(file, "PNG")
+            return file.getvalue()
+
+    def set_readers(self, document: DocumentId, readers: Sequence[str]) -> None:
+        one = self._of(document)
+        self.readers_set.append((document, tuple(readers)))
+        self.stored[document] = replace(one, document=replace(one.document, readers=tuple(readers)))
+
+    def remove(self, document: DocumentId) -> None:
+        del self.stored[document]
+
+
+@dataclass
+class Pipeline:
+    catalog: Catalog
+    added: list[tuple[str, bytes]] = field(default_factory=list)
+
+    def add(  # type: ignore[no-untyped-def]
+        self, paths: Sequence[Path], *, collection="default", readers=None, owner=None, progress=None
+    ) -> Iterator[Receipt]:
+        for path in paths:
+            content = path.read_bytes()
+            self.added.append((path.name, content))
+            progress(path.name, "parsing", 0, 1)
+            if not content.strip():
+                yield Receipt(
+                    path.name, collection, "failed", None, None, None, 0, 0, 0.1, "empty", "There is no text."
+                )
+                continue
+            one = stored(path.name, path.stem, content.decode())
+            progress(path.name, "embedding", 1, 2)
+            self.catalog.stored[one.document.id] = one
+            yield Receipt(path.name, collection, "added", one.document.id, 1, None, 2, 2, 0.1)
+
+    def reindex(self, documents: Sequence[DocumentId], *, progress=None) -> Iterator[Receipt]:  # type: ignore[no-untyped-def]
+        for document in documents:
+            one = self.catalog.stored[document].document
+            yield Receipt(one.source, one.collection, "updated", document, one.version, one.pages, 3, 3, 0.1)
+
+
+@dataclass
+class Answers:
+    kept: list[Answer] = field(default_factory=list)
+
+    def conversation(self, reader: Reader, wanted: ConversationId) -> list[Answer]:
+        return [one for one in self.kept if one.conversation == wanted]
+
+
+class Parser:
+    pid = 1
+
+
+class ScriptedQuoth:
+    """Answers by what the question contains: 'leave', 'desk', 'slow', 'fail'; anything else is not in the documents."""
+
+    def __init__(self, *, title: str = "Leave policy", extra: str = "") -> None:
+        policy = stored("hr/leave.pdf", title, f"Leave policy\n\n{QUOTE}", media_type="application/pdf", pages=2)
+        notes = stored("office/notes.md", "Office notes", NOTES + extra)
+        self.policy = replace(policy, original=draw_pdf())
+        self.notes = notes
+        self.catalog = Catalog({one.document.id: one for one in (self.policy, notes)})
+        self.pipeline = Pipeline(self.catalog)
+        self.answers = Answers()
+        self.parser = Parser()
+        self.closed_early = 0
+
+    def citation(self, marker: int, one: Stored, quote: str, locator: Locator) -> Citation:
+        start = one.text.index(quote)
+        return Citation(
+            marker, one.document.source, one.document.collection, one.document.title, one.document.id, 1, locator.page,
+            locator.end_page, locator, start, start + len(quote), quote,
+        )  # fmt: skip
+
+    def ask(self, question: str, reader: Reader, *, collection=None, conversation=None) -> Iterator[AnswerEvent]:  # type: ignore[no-untyped-def] # fmt: skip
+        yield Progress("Searching the documents you may read")
+        if "fail" in question:
+            raise ServiceError("The database does not answer. Try again in a minute.")
+        claims: list[Claim] = []
+        citations: list[Citation] = []
+        if "leave" in question:
+            citations.append(self.citation(1, self.policy, QUOTE, Locator(2, 2, (QUOTE_BOX,))))
+            claims.append(Claim(QUOTE, "supported", 0.98, (1,)))
+        if "desk" in question:
+            marker = len(citations) + 1
+            quote = self.notes.text[self.notes.text.index("Desks are") :].split("\n\n")[0]
+            citations.append(self.citation(marker, self.notes, quote, Locator(None, None, ())))
+            claims.append(Claim(quote, "supported", 0.9, (marker,)))
+        try:
+            for claim in claims:
+                yield ClaimShown(claim, tuple(one for one in citations if one.marker in claim.citations))
+                if "slow" in question:
+                    yield Progress("Reading on")
+                    time.sleep(0.5)
+            for _ in range(40 if "slow" in question else 0):
+                yield Progress("Reading on")
+                time.sleep(0.5)
+        except GeneratorExit:
+            self.closed_early += 1
+            raise
+        answer = self._answer(question, conversation, claims, citations)
+        self.answers.kept.append(answer)
+        yield answer
+
+    def _answer(self, question: str, conversation, claims: list[Claim], citations: list[Citation]) -> Answer:  # type: ignore[no-untyped-def] # fmt: skip
+        near = self.notes
+        passages = (
+            Passage("P1", near.document.source, "default", near.document.title, (), near.document.id, 1, None, 0, 70,
+                    near.text[:70], ()),
+        )  # fmt: skip
+        return Answer(
+            id=AnswerId(uuid.uuid4()),
+            conversation=conversation or ConversationId(uuid.uuid4()),
+            question=question,
+            status=("partial" if "part" in question else "answered") if claims else "abstained",
+            text=" ".join(f"{claim.text} [{claim.citations[0]}]" for claim in claims),
+            claims=tuple(claims),
+            citations=tuple(citations),
+            passages=passages,
+            missing="Nothing says who approves it." if claims and "part" in question else None,
+            model="quoted",
+            prompt_version="quoted",
+            degraded="the model did not answer in time" if "degraded" in question else None,
+            usage=Usage(),
+            timings_ms={"total": 420.0},
+            rejected=(Rejection("Leave is paid by the moon.", "no quotation was given for it"),) if claims else (),
+        )
