@@ -120,6 +120,18 @@ def _lead(answer: Answer) -> str:
     return ""
 
 
+def watch_for_stop() -> None:
+    """Begin the page anew when the reader stops the answer: a stopped script can draw nothing more by itself."""
+    _stop_component()(key="stop-watch", data={}, on_stopped_change=lambda: None)
+
+
+@functools.cache
+def _stop_component() -> Callable[..., Any]:
+    return st.components.v2.component(
+        "quoth_stop_watch", html="<span></span>", js=(ASSETS / "stop_watch.js").read_text(encoding="utf-8")
+    )
+
+
 @functools.cache
 def _component() -> Callable[..., Any]:
     return st.components.v2.component(

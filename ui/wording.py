@@ -17,10 +17,12 @@ from ingest.model import Document, Receipt
 
 _PUNCTUATION: Final = re.compile(r"([!-/:-@\[-`{-~])")
 _SPACES: Final = re.compile(r"\s+")
+_ADDRESS: Final = re.compile(r"(https?:|www|(?=@))(//|\.|@)", re.IGNORECASE)
 _WORD: Final = re.compile(r"\w{4,}")
 _SENTENCE_END: Final = re.compile(r"(?<=[.!?]) ")
 STEM: Final = 5  # letters by which words of an excerpt are compared with the question's
 
+WORD_JOINER: Final = "\u2060"
 WENT_WRONG: Final = "Something went wrong here. Nothing was changed. Try again; if it stays, the server's log has more."
 
 REASONS: Final[Mapping[Reason, tuple[str, str]]] = {
@@ -42,8 +44,13 @@ Tone = Literal["good", "neutral", "bad"]
 
 
 def literal(text: str) -> str:
-    """Markdown that shows `text` exactly: a backslash before each ASCII punctuation mark, line breaks as spaces."""
-    return _PUNCTUATION.sub(r"\\\1", _SPACES.sub(" ", text)).strip()
+    """Markdown that shows `text` as it is, on one line.
+
+    Each ASCII punctuation mark gets a backslash. Addresses become links all the same, unless an invisible word joiner
+    stands in them; so one does.
+    """
+    line = _SPACES.sub(" ", text).strip()
+    return _PUNCTUATION.sub(r"\\\1", _ADDRESS.sub(lambda found: found[1] + WORD_JOINER + found[2], line))
 
 
 def shortened(text: str, limit: int) -> str:

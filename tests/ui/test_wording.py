@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 import string
 import uuid
 from dataclasses import replace
@@ -68,7 +69,14 @@ def test_a_literal_loses_nothing_but_white_space(text: str) -> None:
         at += shown[at] == "\\"
         unescaped += shown[at]
         at += 1
-    assert unescaped.split() == text.split()
+    assert unescaped.replace(wording.WORD_JOINER, "").split() == text.replace(wording.WORD_JOINER, "").split()
+
+
+@pytest.mark.parametrize("text", ["see http://a.example/b", "HTTPS://a.example", "www.a.example", "ada@a.example"])
+def test_an_address_in_a_literal_is_broken_up(text: str) -> None:
+    plain = wording.literal(text).replace("\\", "")
+    assert wording.WORD_JOINER in plain and plain.replace(wording.WORD_JOINER, "") == text
+    assert not re.search(r"https?://|www\.|\w@", plain, re.IGNORECASE)
 
 
 @given(st.text(), st.integers(2, 200))

@@ -15,7 +15,7 @@ from ingest.access import Reader
 from ingest.errors import QuothError
 from ingest.model import Document
 from ui import wording
-from ui.cited_answer import cited_answer
+from ui.cited_answer import cited_answer, watch_for_stop
 from ui.source_pane import OPEN, OpenSource, draw_ahead, show_source
 
 if TYPE_CHECKING:
@@ -248,6 +248,7 @@ def _drawn(events: Iterator[Any]) -> Iterator[Any]:
     """Pass events on, each drawn: steps under one line, statements as plain text."""
     try:
         status = st.status(":shimmer[Looking]", type="compact")
+        watch_for_stop()
         for event in events:
             if isinstance(event, Progress):
                 status.update(label=f":shimmer[{wording.literal(event.text)}]")

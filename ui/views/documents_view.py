@@ -51,7 +51,7 @@ def show(quoth: Quoth, reader: Reader) -> None:
     if selected is None:
         st.caption("Select a document to see its text, change who may read it, reindex or remove it.")
     else:
-        _detail(quoth, reader, selected, documents)
+        show_document(quoth, reader, selected, documents)
 
 
 # -- the list --------------------------------------------------------------------------------------------------------
@@ -99,7 +99,8 @@ def _table(documents: Sequence[Document]) -> Document | None:
 # -- one document ------------------------------------------------------------------------------------------------------
 
 
-def _detail(quoth: Quoth, reader: Reader, document: Document, documents: Sequence[Document]) -> None:
+def show_document(quoth: Quoth, reader: Reader, document: Document, documents: Sequence[Document]) -> None:
+    """One document: its text, and what its owner may do with it."""
     with st.container(border=True, key="document-detail"):
         name = wording.document_name(document.title, document.source)
         st.markdown(f"#### {wording.literal(name)}")
@@ -235,7 +236,7 @@ def _upload(quoth: Quoth, documents: Sequence[Document]) -> None:
             help="Left empty, new documents may be read by everyone, and existing ones keep their readers.",
         )  # fmt: skip
         owner = third.text_input("Owner", placeholder="who answers for them", max_chars=120)
-        submitted = st.form_submit_button("Add files", type="primary", key="add-files")
+        submitted = st.form_submit_button("Add to the documents", type="primary", key="add-files")
         if submitted:
             _add(quoth, files or [], collection or "default", readers, owner.strip() or None)
 
