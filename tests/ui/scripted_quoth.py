@@ -177,7 +177,6 @@ class ScriptedQuoth:
         self.pipeline = Pipeline(self.catalog)
         self.answers = Answers()
         self.parser = Parser()
-        self.closed_early = 0
 
     def citation(self, marker: int, one: Stored, quote: str, locator: Locator) -> Citation:
         start = one.text.index(quote)
@@ -200,18 +199,11 @@ class ScriptedQuoth:
             quote = self.notes.text[self.notes.text.index("Desks are") :].split("\n\n")[0]
             citations.append(self.citation(marker, self.notes, quote, Locator(None, None, ())))
             claims.append(Claim(quote, "supported", 0.9, (marker,)))
-        try:
-            for claim in claims:
-                yield ClaimShown(claim, tuple(one for one in citations if one.marker in claim.citations))
-                if "slow" in question:
-                    yield Progress("Reading on")
-                    time.sleep(0.5)
-            for _ in range(40 if "slow" in question else 0):
-                yield Progress("Reading on")
-                time.sleep(0.5)
-        except GeneratorExit:
-            self.closed_early += 1
-            raise
+        for claim in claims:
+            yield ClaimShown(claim, tuple(one for one in citations if one.marker in claim.citations))
+        for _ in range(40 if "slow" in question else 0):
+            yield Progress("Reading on")
+            time.sleep(0.5)
         answer = self._answer(question, conversation, claims, citations)
         self.answers.kept.append(answer)
         yield answer

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import uuid
-from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from collections.abc import Generator, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final
 
 import streamlit as st
 
-from assistant.model import Answer, AnswerId, Citation, Claim, ClaimShown, ConversationId, Progress, Usage
+from assistant.model import Answer, AnswerId, ClaimShown, ConversationId, Progress, Usage
+from assistant.records import answer_text
 from ingest.access import Reader
 from ingest.errors import QuothError
 from ingest.model import Document
@@ -28,7 +30,7 @@ MAX_QUESTION_CHARACTERS: Final = 2000
 CONVERSATION: Final = "conversation"  # keys of the session's state
 COLLECTION: Final = "collection"
 PENDING: Final = "pending_question"
-STOPPED: Final = "stopped_answer"
+UNFINISHED: Final = "unfinished_answer"
 FAILED: Final = "failed_question"
 NEAREST: Final = 3  # passages shown when the documents do not say
 ALL: Final = "All collections"
@@ -42,11 +44,42 @@ EXAMPLES: Final = (
 )
 
 
+@dataclass(frozen=True, slots=True)
+class Unfinished:
+    """An answer under way; what the reader sees of it when they stop it."""
+
+    question: str
+    conversation: ConversationId | None
+    shown: list[ClaimShown] = field(default_factory=list)
+    id: AnswerId = field(default_factory=lambda: AnswerId(uuid.uuid4()))
+
+    def answer(self) -> Answer:
+        """What was shown of it, as an answer that was not kept."""
+        claims = tuple(one.claim for one in self.shown)
+        return Answer(
+            id=self.id,
+            conversation=self.conversation or ConversationId(uuid.uuid4()),
+            question=self.question,
+            status="partial",
+            text=answer_text(claims),
+            claims=claims,
+            citations=tuple(citation for one in self.shown for citation in one.new_citations),
+            passages=(),
+            missing=None,
+            model="",
+            prompt_version="",
+            degraded=None,
+            usage=Usage(),
+            timings_ms={},
+        )
+
+
 def show(quoth: Quoth, reader: Reader, documents_page: Page) -> None:
     """Show the page, and answer the question that was just asked."""
     conversation = _conversation()
     answers = quoth.answers.conversation(reader, conversation) if conversation else []
-    stopped: Answer | None = st.session_state.get(STOPPED)
+    unfinished: Unfinished | None = st.session_state.get(UNFINISHED)
+    stopped = unfinished.answer() if unfinished else None
     turns = [*answers, stopped] if stopped else answers
     opened: OpenSource | None = st.session_state.get(OPEN)
     source_of = next((turn for turn in turns if opened and str(turn.id) == opened.answer), None)
@@ -58,7 +91,9 @@ def show(quoth: Quoth, reader: Reader, documents_page: Page) -> None:
             max_chars=MAX_QUESTION_CHARACTERS,
             key="question",
         )
-    question = st.session_state.pop(PENDING, None) or typed
+    question = (st.session_state.pop(PENDING, None) or typed or "").strip()
+    if question and stopped:
+        turns, stopped = answers, None  # a new question takes its place
     if side_by_side:
         left, right = st.columns([10, 11], gap="large")
     else:
@@ -107,7 +142,7 @@ def _conversation() -> ConversationId | None:
 
 
 def _forget() -> None:
-    for key in (CONVERSATION, OPEN, STOPPED, FAILED, PENDING):
+    for key in (CONVERSATION, OPEN, UNFINISHED, FAILED, PENDING):
         st.session_state.pop(key, None)
 
 
@@ -214,29 +249,26 @@ def nearest_only(quoth: Quoth, reader: Reader, answer: Answer) -> Answer:
 
 def _answer(quoth: Quoth, reader: Reader, question: str, conversation: ConversationId | None) -> None:
     """Ask, show each verified statement as it comes, and begin the page anew with the kept answer."""
-    question = question.strip()
-    st.session_state.pop(STOPPED, None)
     st.session_state.pop(OPEN, None)
     _question(question, key="now")
-    shown: list[ClaimShown] = []
+    unfinished = Unfinished(question, conversation)
+    # Stop ends the script where it draws next, and then it can keep nothing more: so this is kept from the beginning.
+    st.session_state[UNFINISHED] = unfinished
     answer: Answer | None = None
     events = quoth.ask(question, reader, collection=st.session_state.get(COLLECTION), conversation=conversation)
     try:
-        with st.container(key="answering"):
-            for item in _drawn(events):
-                if isinstance(item, Answer):
-                    answer = item
-                elif isinstance(item, ClaimShown):
-                    shown.append(item)
+        with st.container(key="answering"), contextlib.closing(_drawn(events)) as drawn:
+            for event in drawn:
+                if isinstance(event, Answer):
+                    answer = event
+                elif isinstance(event, ClaimShown):
+                    unfinished.shown.append(event)
     except QuothError as error:
         st.session_state[FAILED] = (question, wording.literal(str(error)))
     except Exception as error:
         LOG.exception("a question failed")
         st.session_state[FAILED] = (question, wording.error_words(error))
-    finally:
-        # Stop raises in the midst of drawing; closing the events ends the model's stream with them.
-        if answer is None and FAILED not in st.session_state:
-            st.session_state[STOPPED] = _unfinished(question, conversation, shown)
+    st.session_state.pop(UNFINISHED, None)
     if answer is not None:
         st.session_state[CONVERSATION] = str(answer.conversation)
         st.query_params["c"] = str(answer.conversation)
@@ -244,7 +276,7 @@ def _answer(quoth: Quoth, reader: Reader, question: str, conversation: Conversat
     st.rerun()
 
 
-def _drawn(events: Iterator[Any]) -> Iterator[Any]:
+def _drawn(events: Iterator[Any]) -> Generator[Any, None, None]:
     """Pass events on, each drawn: steps under one line, statements as plain text."""
     try:
         status = st.status(":shimmer[Looking]", type="compact")
@@ -262,25 +294,3 @@ def _drawn(events: Iterator[Any]) -> Iterator[Any]:
         close = getattr(events, "close", None)
         if close is not None:
             close()
-
-
-def _unfinished(question: str, conversation: ConversationId | None, shown: Sequence[ClaimShown]) -> Answer:
-    """What was shown of an answer that the reader stopped."""
-    claims: list[Claim] = [one.claim for one in shown]
-    citations: list[Citation] = [citation for one in shown for citation in one.new_citations]
-    return Answer(
-        id=AnswerId(uuid.uuid4()),
-        conversation=conversation or ConversationId(uuid.uuid4()),
-        question=question,
-        status="partial",
-        text=" ".join(claim.text for claim in claims),
-        claims=tuple(claims),
-        citations=tuple(citations),
-        passages=(),
-        missing=None,
-        model="",
-        prompt_version="",
-        degraded=None,
-        usage=Usage(),
-        timings_ms={},
-    )

@@ -32,6 +32,7 @@ ROUND: Final = "upload_round"
 NOTICE: Final = "documents_notice"
 TABLE: Final = "documents_table"
 REMOVED: Final = "documents_removed"
+COLOURS: Final = {"good": "green", "neutral": "blue", "bad": "red"}
 ICONS: Final = {"good": ":material/check_circle:", "neutral": ":material/info:", "bad": ":material/error:"}
 
 
@@ -323,7 +324,7 @@ def _results() -> None:
     with st.container(border=True, key="upload-results"):
         for number, (tone, name, words) in enumerate(results):
             with st.container(horizontal=True, vertical_alignment="top", gap="small", key=f"result-{tone}-{number}"):
-                st.markdown(ICONS[tone], width="content")
+                st.markdown(f":{COLOURS[tone]}[{ICONS[tone]}]", width="content")
                 label = f"**{wording.literal(name)}**  \n" if name else ""
                 st.markdown(label + wording.literal(words))
         st.button("Dismiss", key="dismiss-results", type="tertiary", on_click=_dismiss)
