@@ -29,6 +29,7 @@ def cited_answer(
     on_cited: Callable[[int], None],
     on_passage: Callable[[int], None],
     stopped: bool = False,
+    arriving: bool = False,
 ) -> None:
     """Show an answer.
 
@@ -38,6 +39,7 @@ def cited_answer(
         on_cited: told the marker that was clicked.
         on_passage: told the index, from 0, of the nearest passage that was clicked.
         stopped: the reader ended it before it was complete.
+        arriving: the page scrolls to it when it first appears.
     """
 
     def cited() -> None:
@@ -51,7 +53,7 @@ def cited_answer(
             on_passage(index)
 
     _component()(
-        data=answer_data(answer, selected=selected, stopped=stopped),
+        data={**answer_data(answer, selected=selected, stopped=stopped), "arriving": arriving},
         key=key,
         on_cited_change=cited,
         on_passage_change=passage,

@@ -146,7 +146,7 @@ def _open(source: OpenSource | None) -> None:
 
 
 def _heading(target: Target, document: Document) -> None:
-    st.markdown(f"##### {wording.literal(wording.document_name(target.title, target.source))}")
+    st.subheader(wording.literal(wording.document_name(target.title, target.source)), anchor=False)
     facts = [wording.literal(f"{document.collection} / {target.source}")]
     if document.version == target.version:
         facts.append(f"version {target.version}, {wording.date_words(document.updated_at)}")

@@ -150,7 +150,11 @@ def verified_words(answer: Answer) -> str:
 
 def method_words(answer: Answer) -> str:
     """Who wrote the answer, how long it took, what it cost."""
-    parts = ["Sentences quoted from the documents" if answer.model == "quoted" else f"Written by {answer.model}"]
+    parts = []
+    if answer.claims:
+        parts.append(
+            "Sentences quoted from the documents" if answer.model == "quoted" else f"Written by {answer.model}"
+        )
     total_ms = answer.timings_ms.get("total")
     if total_ms is not None:
         parts.append(f"{total_ms / 1000:.1f} s")

@@ -48,12 +48,12 @@ def components(app: AppTest, name: str) -> list[dict[str, Any]]:
 
 
 def words(app: AppTest) -> str:
-    return "\n".join(one.value for one in [*app.markdown, *app.caption, *app.text])
+    return "\n".join(one.value for one in [*app.title, *app.markdown, *app.caption, *app.text])
 
 
 def test_the_empty_page_says_what_is_known(app: AppTest) -> None:
     assert not app.exception
-    assert "# Ask your documents" in words(app)
+    assert "Ask your documents" in words(app)
     assert "2 documents, last updated 5 March 2026" in words(app)
 
 
@@ -97,7 +97,7 @@ def test_an_address_of_no_conversation_of_the_readers_shows_the_empty_page(quoth
     app.query_params["c"] = named
     app.run()
     assert not app.exception
-    assert "# Ask your documents" in words(app)
+    assert "Ask your documents" in words(app)
 
 
 def test_a_new_conversation_begins_empty(app: AppTest) -> None:

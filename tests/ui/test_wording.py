@@ -121,6 +121,13 @@ def test_what_is_verified_is_counted() -> None:
     assert wording.verified_words(answer(claims=())) == ""
 
 
+def test_who_wrote_it_how_long_it_took_and_what_it_cost() -> None:
+    assert wording.method_words(answer()) == "Sentences quoted from the documents · 1.2 s"
+    written = answer(model="gpt-x", usage=Usage(cost_usd=0.0123))
+    assert wording.method_words(written) == "Written by gpt-x · 1.2 s · 0.0123 US dollars"
+    assert wording.method_words(answer(claims=())) == "1.2 s"
+
+
 def test_a_copied_answer_carries_its_citations() -> None:
     copied = wording.copied_answer(answer())
     assert copied.splitlines() == [

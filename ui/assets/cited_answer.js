@@ -149,5 +149,9 @@ export default function ({ parentElement, data, setTriggerValue }) {
   foot.append(copyButton)
   root.append(foot)
 
+  if (data.arriving && !root.dataset.arrived) {
+    root.dataset.arrived = "true"
+    requestAnimationFrame(() => root.scrollIntoView({ block: "start" }))
+  }
   if (focused) root.querySelector(`button.marker[data-marker="${Number(focused)}"]`)?.focus()
 }

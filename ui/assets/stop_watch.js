@@ -3,6 +3,7 @@
 
 export default function ({ parentElement, setTriggerValue }) {
   const host = parentElement.host ?? parentElement
+  if (!host.watch) requestAnimationFrame(() => host.scrollIntoView({ block: "center" })) // the new question
   let ended = 0
   clearInterval(host.watch)
   host.watch = setInterval(() => {

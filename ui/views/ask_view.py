@@ -31,6 +31,7 @@ CONVERSATION: Final = "conversation"  # keys of the session's state
 COLLECTION: Final = "collection"
 PENDING: Final = "pending_question"
 UNFINISHED: Final = "unfinished_answer"
+ARRIVING: Final = "arriving_answer"  # the newest answer of this session: the page scrolls to it once
 FAILED: Final = "failed_question"
 NEAREST: Final = 3  # passages shown when the documents do not say
 ALL: Final = "All collections"
@@ -167,7 +168,7 @@ def _empty(quoth: Quoth, reader: Reader, documents_page: Page, *, unknown: bool)
     with st.container(key="welcome"):
         if unknown:
             st.info("This conversation is not yours, or it holds no answer. Ask a question to begin a new one.")
-        st.markdown("# Ask your documents")
+        st.title("Ask your documents", anchor=False)
         st.markdown(
             "Every sentence of an answer carries a quotation that was checked word for word. "
             "Where the documents do not say, Quoth says so."
@@ -231,6 +232,7 @@ def _turn(quoth: Quoth, reader: Reader, answer: Answer, opened: OpenSource | Non
             on_cited=open_citation,
             on_passage=open_passage,
             stopped=stopped,
+            arriving=st.session_state.get(ARRIVING) == identity,
         )
         if answer.rejected:
             with st.expander(f"{wording.counted(len(answer.rejected), 'drafted statement')} left out", type="compact"):
@@ -272,6 +274,7 @@ def _answer(quoth: Quoth, reader: Reader, question: str, conversation: Conversat
     if answer is not None:
         st.session_state[CONVERSATION] = str(answer.conversation)
         st.query_params["c"] = str(answer.conversation)
+        st.session_state[ARRIVING] = str(answer.id)
         draw_ahead(quoth, reader, answer)
     st.rerun()
 

@@ -40,7 +40,7 @@ def show(quoth: Quoth, reader: Reader) -> None:
     """Show the page."""
     documents = quoth.catalog.documents(reader)
     with st.container(gap="xsmall", key="documents-head"):
-        st.markdown("## Documents")
+        st.header("Documents", anchor=False)
         st.caption(wording.library_words(documents) if documents else "Nothing is stored yet.")
     _notice()
     with st.expander("Add documents", icon=":material/upload_file:", expanded=not documents, key="add-documents"):
@@ -104,7 +104,7 @@ def show_document(quoth: Quoth, reader: Reader, document: Document, documents: S
     """One document: its text, and what its owner may do with it."""
     with st.container(border=True, key="document-detail"):
         name = wording.document_name(document.title, document.source)
-        st.markdown(f"#### {wording.literal(name)}")
+        st.subheader(wording.literal(name), anchor=False)
         facts = [
             wording.literal(f"{document.collection} / {document.source}"),
             f"version {document.version}",
