@@ -1,10 +1,11 @@
 FROM python:3.12-slim
 
 WORKDIR /srv/quoth
-COPY install.py requirements.lock ./
-RUN python install.py --packages-only
+COPY .ci/install.py .ci/
+COPY requirements.lock ./
+RUN python .ci/install.py --packages-only
 COPY . .
-RUN python install.py \
+RUN python .ci/install.py \
     && useradd --system --home-dir /data quoth \
     && mkdir /data && chown quoth /data
 

@@ -1,4 +1,4 @@
-# Needs only make and a python3 of 3.11.5 to 3.13 with venv. Everything else goes into .venv, pinned by hash.
+# Needs only make and a python3 of 3.11 to 3.13 with venv. Everything else goes into .venv, pinned by hash.
 
 # A Python of one's own choice: make run PYTHON=/opt/python3.12/bin/python3
 PYTHON ?=
@@ -46,18 +46,18 @@ lock:
 		pyproject.toml -o requirements-test.lock
 
 install:
-	@$(with_python) install.py
+	@$(with_python) .ci/install.py
 
 install-test:
-	@$(with_python) install.py --test
+	@$(with_python) .ci/install.py --test
 
 # Runs the rest of the line with the first Python that can make the environment.
 define with_python
 found=; for python in $(PYTHON) python3 python3.13 python3.12 python3.11; do \
-	if "$$python" install.py --suitable 2>/dev/null; then found=$$python; break; fi; \
+	if "$$python" .ci/install.py --suitable 2>/dev/null; then found=$$python; break; fi; \
 done; \
 if [ -z "$$found" ]; then \
-	echo "No suitable Python: Quoth needs Python 3.11.5 to 3.13 with venv (Debian, Ubuntu: apt-get install python3-venv)." >&2; \
+	echo "No suitable Python: Quoth needs Python 3.11 to 3.13 with venv (Debian, Ubuntu: apt-get install python3-venv)." >&2; \
 	for python in $(PYTHON) python3 python3.13 python3.12 python3.11; do \
 		echo "  $$python: $$("$$python" --version 2>&1 | head -n 1)" >&2; \
 	done; \

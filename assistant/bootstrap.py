@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final, Self
 from assistant import records
 from assistant.answering import Answering, AnsweringSettings
 from assistant.grounding import LocalChecker
-from assistant.model import AnswerEvent, Answerer, Checker, ConversationId
+from assistant.model import Answerer, AnswerEvent, Checker, ConversationId
 from assistant.model_answerer import model_chain_from
 from assistant.quoting import QuotedAnswerer, Selection
 from assistant.records import Answers

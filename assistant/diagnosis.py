@@ -51,7 +51,7 @@ def diagnose(settings: Settings, environ: Mapping[str, str]) -> Iterator[Check]:
     """Look at one part after another; a broken one does not stop the rest."""
     from assistant.bootstrap import Quoth
 
-    yield Check("python", sys.version_info >= (3, 11, 5), sys.version.split()[0], "Use Python 3.11.5 or newer.")
+    yield Check("python", sys.version_info >= (3, 11), sys.version.split()[0], "Use Python 3.11 or newer.")
     yield _disk(settings)
     try:
         quoth = Quoth(settings, environ, lambda said: None)

@@ -6,7 +6,6 @@ time. What a model wrote is stored, and blanked when a document it drew on is re
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 

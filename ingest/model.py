@@ -17,7 +17,7 @@ DocumentId = NewType("DocumentId", UUID)
 ChunkId = NewType("ChunkId", UUID)
 
 Span = tuple[int, int]
-Box = tuple[float, float, float, float]  # x0, y0, x1, y1 in points (1/72 inch), origin top left of the page as displayed
+Box = tuple[float, float, float, float]  # x0, y0, x1, y1 in points, origin top left of the page as displayed
 
 Category = Literal["title", "text", "list_item", "table", "header", "footer", "code", "caption"]
 
@@ -32,7 +32,7 @@ class Element:
     start: int
     end: int
     page: int | None  # from 1; None for formats without pages
-    place: Mapping[str, str | int]  # what else shows a person where: {"slide": 3}, {"sheet": "Rates", "first_row": 2, ...}
+    place: Mapping[str, str | int]  # what else shows where: {"slide": 3}, {"sheet": "Rates", "first_row": 2}
 
 
 @dataclass(frozen=True, slots=True)

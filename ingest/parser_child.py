@@ -1,7 +1,8 @@
 """The parser's process: `python -m ingest.parser_child`, started by ingest.parser with an almost empty environment.
 
-A fork server. It imports the readers once, then forks one process per request; that one limits itself, parses one
-file, writes one result file and ends. Requests come as JSON lines on stdin, and what became of them goes to stdout.
+A fork server. It imports the readers once, at the first parse, and forks one process per request; that one limits
+itself, parses one file, writes one result file and ends. Requests come as JSON lines on stdin, and what became of
+them goes to stdout.
 End of input, or a parent that is gone, ends everything.
 
     {"id", "op": "parse"|"render", "path", "name", "out", "limits": {...}, ...}  ->  {"id", "status", "peak_kb"}
@@ -35,11 +36,9 @@ def main() -> int:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C in the terminal is the parent's to handle
     leave_network()
     folder = os.environ.get("TMPDIR", "")
-    from ingest import parsing, pdf
+    from ingest import pdf
 
-    parsing.prepare()
-    if threading.active_count() != 1 or len(list(Path("/proc/self/task").iterdir())) != 1:
-        print("parser: threads are running, forking is not safe", file=sys.stderr)
+    prepared = False
     os.chdir(folder or "/")
     wake_read, wake_write = os.pipe()
     for end in (wake_read, wake_write):
@@ -69,6 +68,9 @@ def main() -> int:
                         if number == request["kill"]:
                             _kill_group(process)
                     continue
+                if request["op"] == "parse" and not prepared:
+                    _prepare()
+                    prepared = True
                 server = os.getpid()
                 process = os.fork()
                 if process == 0:
@@ -81,6 +83,15 @@ def main() -> int:
             shutil.rmtree(folder, ignore_errors=True)
     del pdf
     return 0
+
+
+def _prepare() -> None:
+    """Import the readers once, for all later forks; drawing a page needs none of them, and they take seconds."""
+    from ingest import parsing
+
+    parsing.prepare()
+    if threading.active_count() != 1 or len(list(Path("/proc/self/task").iterdir())) != 1:
+        print("parser: threads are running, forking is not safe", file=sys.stderr)
 
 
 def _say(message: dict[str, Any]) -> None:

@@ -224,10 +224,8 @@ class Search:
 
     def _reranked(self, hits: list[Hit], asked: Asked) -> list[Hit]:
         top, rest = hits[: self._settings.rerank_depth], hits[self._settings.rerank_depth :]
-        if self._reranker is None:
-            scores = [hit.scores["fused"] for hit in top]
-        else:
-            scores = self._reranker.scores(asked, top)
+        fused = [hit.scores["fused"] for hit in top]
+        scores = fused if self._reranker is None else self._reranker.scores(asked, top)
         order = sorted(range(len(top)), key=lambda at: (-scores[at], at))
         floor = min(scores, default=0.0)
         ranked = [(top[at], scores[at]) for at in order]

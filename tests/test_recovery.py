@@ -76,9 +76,14 @@ def wholeness(home: Path) -> int:
             strays = "select count(*) from {} where document_id not in (select id from document)"
             for table in ("version", "element", "chunk", "chunk_vector", "lex_segment", "document_name"):
                 assert connection.execute(text(strays.format(table))).scalar() == 0
-            assert connection.execute(
-                text("select count(*) from lex_block b where not exists (select from lex_segment s where s.seg = b.seg)")
-            ).scalar() == 0
+            assert (
+                connection.execute(
+                    text(
+                        "select count(*) from lex_block b where not exists (select from lex_segment s where s.seg = b.seg)"
+                    )
+                ).scalar()
+                == 0
+            )
         for document in documents:
             assert quoth.catalog.original(LOCAL, document.id, document.version)[0]
         return len(documents)

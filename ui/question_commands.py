@@ -58,7 +58,7 @@ def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
         example="quoth batch questions.jsonl --out answers.jsonl --workers 4",
         more="""
             Each line of QUESTIONS.jsonl is {"id": "...", "question": "..."}; each output line is what
-            `quoth ask --json` prints, with its id. Run it again after an interruption: ids already there are skipped.""",
+            `quoth ask --json` prints, with its id. Run it again after an interruption: ids there are skipped.""",
     )
     batch.add_argument("questions", metavar="QUESTIONS.jsonl", type=Path)
     batch.add_argument("--out", metavar="ANSWERS.jsonl", type=Path, required=True)

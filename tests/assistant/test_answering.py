@@ -12,7 +12,17 @@ from assistant.answering import Answering, AnsweringSettings
 from assistant.bootstrap import Quoth
 from assistant.errors import ModelOutputBroken, ModelUnavailable
 from assistant.grounding import LocalChecker
-from assistant.model import Answer, AnswerEvent, Answerer, ClaimShown, Context, ConversationId, DraftClaim, DraftEnd, Evidence
+from assistant.model import (
+    Answer,
+    Answerer,
+    AnswerEvent,
+    ClaimShown,
+    Context,
+    ConversationId,
+    DraftClaim,
+    DraftEnd,
+    Evidence,
+)
 from assistant.quoting import QuotedAnswerer
 from assistant.wire import answer_json
 from ingest.access import LOCAL, Reader
@@ -32,7 +42,9 @@ SALARY = "The director's bonus was 41,500 crowns in the last financial year.\n"
 def filled(quoth: Quoth, tmp_path_factory: pytest.TempPathFactory) -> Quoth:
     folder = tmp_path_factory.mktemp("handbook")
     (folder / "leave.txt").write_text(LEAVE)
-    (folder / "parking.txt").write_text("Cars may be parked behind the north building. A permit costs 12 crowns a month.\n")
+    (folder / "parking.txt").write_text(
+        "Cars may be parked behind the north building. A permit costs 12 crowns a month.\n"
+    )
     (folder / "salary.txt").write_text(SALARY)
     list(quoth.pipeline.add([folder / "leave.txt", folder / "parking.txt"]))
     list(quoth.pipeline.add([folder / "salary.txt"], readers=["board"]))
@@ -52,7 +64,8 @@ class Scripted:
         passage = {p.source: p.id for p in context.passages}
         for claim in self.claims:
             yield DraftClaim(
-                claim.text, tuple(Evidence(passage.get(one.passage_id, one.passage_id), one.quote) for one in claim.evidence)
+                claim.text,
+                tuple(Evidence(passage.get(one.passage_id, one.passage_id), one.quote) for one in claim.evidence),
             )
         if self.error is not None:
             raise self.error
@@ -125,7 +138,9 @@ def test_one_span_cited_twice_has_one_marker(filled: Quoth) -> None:
     [
         claim("Parental leave lasts thirty weeks.", "Parental leave lasts thirty weeks for every parent."),  # invented
         claim("Parental leave lasts 30 weeks.", "Parental leave lasts twenty weeks for every parent."),  # other number
-        claim("Cars may be parked anywhere.", "Cars may be parked behind the north building.", "P99"),  # no such passage
+        claim(
+            "Cars may be parked anywhere.", "Cars may be parked behind the north building.", "P99"
+        ),  # no such passage
         DraftClaim("Parental leave lasts twenty weeks.", ()),  # no quote at all
         claim("The canteen serves fish on Fridays.", "It is paid in full from the first day."),  # unrelated
     ],

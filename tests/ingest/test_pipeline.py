@@ -33,7 +33,12 @@ def rows(quoth: Quoth, statement: str, **values: object) -> list:
 def test_an_added_document_is_found_and_its_spans_are_exact(quoth: Quoth, folder_of: Callable[..., Path]) -> None:
     folder = folder_of({"facilities/bikes.txt": "Bicycles may be parked in the courtyard of building seven only.\n"})
     (receipt,) = added(quoth, folder)
-    assert (receipt.source, receipt.status, receipt.version, receipt.reason) == ("facilities/bikes.txt", "added", 1, None)
+    assert (receipt.source, receipt.status, receipt.version, receipt.reason) == (
+        "facilities/bikes.txt",
+        "added",
+        1,
+        None,
+    )
     assert receipt.chunks == receipt.chunks_embedded == 1
     hit = quoth.search("Where can I leave my bicycle?", LOCAL).hits[0]
     assert hit.source == "facilities/bikes.txt"
@@ -58,7 +63,9 @@ def test_the_same_bytes_again_change_nothing(quoth: Quoth, folder_of: Callable[.
     assert second.document == first.document
 
 
-def test_a_changed_paragraph_embeds_few_chunks_and_makes_a_version(quoth: Quoth, folder_of: Callable[..., Path]) -> None:
+def test_a_changed_paragraph_embeds_few_chunks_and_makes_a_version(
+    quoth: Quoth, folder_of: Callable[..., Path]
+) -> None:
     folder = folder_of({"rules.txt": "\n\n".join(PARAGRAPHS)})
     first = added(quoth, folder)[0]
     edited = [*PARAGRAPHS]
@@ -96,7 +103,9 @@ def test_a_failed_replacement_leaves_the_former_version_answering(quoth: Quoth, 
 
 
 def test_one_bad_file_does_not_stop_the_rest(quoth: Quoth, folder_of: Callable[..., Path]) -> None:
-    folder = folder_of({"mixed/a.txt": "Umbrellas are lent at the reception.\n", "mixed/c.txt": "Lockers need a coin.\n"})
+    folder = folder_of(
+        {"mixed/a.txt": "Umbrellas are lent at the reception.\n", "mixed/c.txt": "Lockers need a coin.\n"}
+    )
     (folder / "mixed" / "b.pdf").write_bytes(b"%PDF-1.7 and then nothing of the kind")
     receipts = {receipt.source: receipt for receipt in added(quoth, folder)}
     assert [receipts[f"mixed/{name}"].status for name in ("a.txt", "b.pdf", "c.txt")] == ["added", "failed", "added"]
@@ -132,7 +141,9 @@ def test_reindexing_keeps_the_version_and_the_ids(quoth: Quoth, folder_of: Calla
     before = rows(quoth, "select id, text from chunk where document_id = :d order by ordinal", d=receipt.document)
     (again,) = quoth.pipeline.reindex([receipt.document])
     assert (again.status, again.version, again.chunks_embedded) == ("updated", 1, 1)
-    assert rows(quoth, "select id, text from chunk where document_id = :d order by ordinal", d=receipt.document) == before
+    assert (
+        rows(quoth, "select id, text from chunk where document_id = :d order by ordinal", d=receipt.document) == before
+    )
 
 
 def test_removing_leaves_nothing_of_the_text_anywhere(quoth: Quoth, folder_of: Callable[..., Path]) -> None:

@@ -20,7 +20,22 @@ from retrieval.model import STAGES
 
 pytestmark = pytest.mark.integration
 
-WORDS = "harbour ledger valve turbine invoice lantern orchard copper saddle velvet meadow quarry anchor bishop".split()
+WORDS = [
+    "harbour",
+    "ledger",
+    "valve",
+    "turbine",
+    "invoice",
+    "lantern",
+    "orchard",
+    "copper",
+    "saddle",
+    "velvet",
+    "meadow",
+    "quarry",
+    "anchor",
+    "bishop",
+]
 GROUPS = ("red", "green", "blue")
 
 
@@ -110,7 +125,9 @@ def test_what_a_reader_may_not_see_changes_no_score(filled: Quoth, tmp_path: Pat
     (tmp_path / "hidden.txt").write_text("Copper valve copper valve copper valve copper valve.\n")
     (receipt,) = filled.pipeline.add([tmp_path / "hidden.txt"], readers=["red"])
     after = filled.search("copper valve", eve, k=50).hits
-    assert [(hit.chunk, hit.score, hit.scores) for hit in after] == [(hit.chunk, hit.score, hit.scores) for hit in before]
+    assert [(hit.chunk, hit.score, hit.scores) for hit in after] == [
+        (hit.chunk, hit.score, hit.scores) for hit in before
+    ]
     assert receipt.document is not None
     filled.catalog.remove(receipt.document)
 

@@ -29,7 +29,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 class Shell:
     """Runs commands in this process, with an environment of its own."""
 
-    def __init__(self, environ: dict[str, str], monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> None:
+    def __init__(
+        self, environ: dict[str, str], monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+    ) -> None:
         for name, value in environ.items():
             if name.startswith("QUOTH_"):
                 monkeypatch.setenv(name, value)
@@ -65,7 +67,19 @@ def test_add_prints_one_line_per_file_with_the_contracts_fields(added: list[dict
     by_source = {line["source"]: line for line in added}
     assert set(by_source) == {"hr/leave.txt", "broken.pdf"}
     good, bad = by_source["hr/leave.txt"], by_source["broken.pdf"]
-    fields = "source collection status document version pages chunks chunks_embedded seconds reason detail".split()
+    fields = [
+        "source",
+        "collection",
+        "status",
+        "document",
+        "version",
+        "pages",
+        "chunks",
+        "chunks_embedded",
+        "seconds",
+        "reason",
+        "detail",
+    ]
     assert all(set(fields) <= set(line) for line in added)
     assert (good["status"], good["version"], good["reason"], good["detail"]) == ("added", 1, None, None)
     assert (bad["status"], bad["reason"]) == ("failed", "corrupt") and bad["detail"]
@@ -182,7 +196,11 @@ def test_batch_keeps_the_order_and_resumes(shell: Shell, tmp_path: Path) -> None
 
 @pytest.mark.parametrize(
     ("content", "complaint"),
-    [('{"id": 1}\n', "line 1"), ('{"id": "1", "question": "a"}\n{"id": "1", "question": "b"}\n', "twice"), ("x\n", "line 1")],
+    [
+        ('{"id": 1}\n', "line 1"),
+        ('{"id": "1", "question": "a"}\n{"id": "1", "question": "b"}\n', "twice"),
+        ("x\n", "line 1"),
+    ],
 )
 def test_batch_names_the_line_that_is_wrong(shell: Shell, tmp_path: Path, content: str, complaint: str) -> None:
     (tmp_path / "q.jsonl").write_text(content)

@@ -177,12 +177,16 @@ def upgrade() -> None:
     op.execute("""
         create function quoth_in_scope(name text, wanted text) returns boolean language sql immutable parallel safe
         return case when wanted is null then name not like 'eval-%' else name = wanted end""")
-    op.execute("create policy reader on document for select to quoth_reader"
-               " using (array_append(readers, '*') && (select quoth_principals()))")
+    op.execute(
+        "create policy reader on document for select to quoth_reader"
+        " using (array_append(readers, '*') && (select quoth_principals()))"
+    )
     for table in OF_DOCUMENTS:
         # the sub-select is filtered by document's own policy
-        op.execute(f"create policy reader on {table} for select to quoth_reader"
-                   " using (document_id in (select id from document))")
+        op.execute(
+            f"create policy reader on {table} for select to quoth_reader"
+            " using (document_id in (select id from document))"
+        )
     for table in ("document", *OF_DOCUMENTS):
         op.execute(f"grant select on {table} to quoth_reader")
     op.execute("grant select on embedding_space to quoth_reader")

@@ -1,7 +1,7 @@
 """Create .venv from the lock files, or complete it. Standard library only, so that a bare Python can run it.
 
-    python3 install.py          what Quoth needs to run
-    python3 install.py --test   what its tests need as well
+    python3 .ci/install.py          what Quoth needs to run
+    python3 .ci/install.py --test   what its tests need as well
 
 Every package is installed as the lock pins it, by hash, and so is what builds the few that come as source. A second
 run finds its stamp in .venv and calls no pip, so it needs no network.
@@ -21,7 +21,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TypedDict
 
-OLDEST = (3, 11, 5)
+OLDEST = (3, 11)
 TOO_NEW = (3, 14)
 RUN_LOCK = "requirements.lock"
 TEST_LOCK = "requirements-test.lock"  # holds everything of RUN_LOCK, in the same versions
@@ -52,7 +52,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         reason = unsuitable()
         if reason:
             raise SetUpError(reason)
-        root = Path(__file__).resolve().parent
+        root = Path(__file__).resolve().parents[1]
         set_up(root, [RUN_LOCK, TEST_LOCK] if arguments.test else [RUN_LOCK], project=not arguments.packages_only)
     except SetUpError as error:
         print(f"install: {error}", file=sys.stderr)
@@ -67,7 +67,7 @@ def unsuitable() -> str | None:
     """Why this interpreter cannot make the environment, or None."""
     running = ".".join(map(str, sys.version_info[:3]))
     if not OLDEST <= sys.version_info[:3] < TOO_NEW:
-        return f"Quoth needs Python 3.11.5 to 3.13, this is {running}."
+        return f"Quoth needs Python 3.11 to 3.13, this is {running}."
     try:
         import ensurepip  # noqa: F401  (Debian packs it apart from Python)
         import venv  # noqa: F401
