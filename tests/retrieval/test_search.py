@@ -45,8 +45,11 @@ def filled(quoth: Quoth, tmp_path_factory: pytest.TempPathFactory) -> Quoth:
     rng = random.Random(7)
     folder = tmp_path_factory.mktemp("words")
     for number in range(40):
-        sentences = [
-            " ".join(rng.choices(WORDS, k=rng.randint(4, 9))).capitalize() + "." for _ in range(rng.randint(2, 6))
+        sentences = [  # with words that tell the language; as stop words they have no weight
+            "This is what was said about the "
+            + " and the ".join(rng.choices(WORDS, k=rng.randint(4, 9)))
+            + " in the house."
+            for _ in range(rng.randint(2, 6))
         ]
         (folder / f"d{number:02}.txt").write_text(" ".join(sentences) + "\n")
     for number in range(40):
@@ -122,7 +125,9 @@ def test_a_reader_finds_only_what_they_may_read_at_every_stage(filled: Quoth) ->
 def test_what_a_reader_may_not_see_changes_no_score(filled: Quoth, tmp_path: Path) -> None:
     eve = Reader("eve", frozenset())
     before = filled.search("copper valve", eve, k=50).hits
-    (tmp_path / "hidden.txt").write_text("Copper valve copper valve copper valve copper valve.\n")
+    (tmp_path / "hidden.txt").write_text(
+        "This is what was said about the copper valve and the copper valve of the copper valve.\n"
+    )
     (receipt,) = filled.pipeline.add([tmp_path / "hidden.txt"], readers=["red"])
     after = filled.search("copper valve", eve, k=50).hits
     assert [(hit.chunk, hit.score, hit.scores) for hit in after] == [
