@@ -20,7 +20,7 @@ from ingest import postgres, storing
 from ingest.access import Reader
 from ingest.catalog import Catalog
 from ingest.database import MIGRATIONS, Database
-from ingest.embedding import embedder_from
+from ingest.embedding import OnnxEmbedder, embedder_from
 from ingest.errors import ConfigurationError
 from ingest.originals import Originals
 from ingest.parser import Parser, ParserLimits
@@ -110,6 +110,12 @@ class Quoth:
         conversation: ConversationId | None = None,
     ) -> Iterator[AnswerEvent]:
         return self.answering.ask(question, reader, collection=collection, conversation=conversation)
+
+    def rest(self) -> None:
+        """Give back the memory that only adding and asking need; either takes it again."""
+        self.parser.close()
+        if isinstance(self.embedder, OnnxEmbedder):
+            self.embedder.release()
 
     def close(self) -> None:
         """Let go of everything; stop the embedded database if nobody else uses it."""

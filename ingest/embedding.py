@@ -223,6 +223,11 @@ class OnnxEmbedder:
                 of_spans[index][which] = vector
         return unit_rows(vectors), [unit_rows(rows) for rows in of_spans]
 
+    def release(self) -> None:
+        """Give the model's memory back; the next use loads it again."""
+        with self._lock:
+            self._loaded = None
+
     def _read(self, path: Path, which: int) -> bytes:
         if self._sha256 is not None:
             return verified_bytes(path, self._sha256[which])

@@ -65,6 +65,7 @@ def run_up(arguments: argparse.Namespace) -> int:
     with open_store() as quoth:
         quoth.pipeline.sweep()
         failed = add_samples(quoth) if arguments.sample else 0
+        quoth.rest()  # the app is a process of its own; this one only keeps the database
         app = start_app(arguments.host, port)
         try:
             address = f"http://{'localhost' if is_loopback(arguments.host) else arguments.host}:{port}"
