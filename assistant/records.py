@@ -234,6 +234,7 @@ def _loaded(connection: Connection, reader: Reader, row: Row) -> Answer:
     citations = tuple(
         _citation(connection, reader, span, source, quote) for span, source, quote in shown if span.marker > 0
     )
+    lost = any(source is None for _, source, _ in shown)  # then what was written freely may speak of it
     out_of_reach = {citation.marker for citation in citations if not citation.source}
     claims = tuple(
         Claim(
@@ -273,13 +274,13 @@ def _loaded(connection: Connection, reader: Reader, row: Row) -> Answer:
         claims=claims,
         citations=citations,
         passages=passages,
-        missing=row.missing,
+        missing=None if lost else row.missing,
         model=row.model,
         prompt_version=row.prompt_version,
         degraded=row.degraded,
         usage=Usage(**row.usage),
         timings_ms=row.timings_ms,
-        rejected=() if out_of_reach else tuple(Rejection(**one) for one in row.rejected),
+        rejected=() if lost else tuple(Rejection(**one) for one in row.rejected),
     )
 
 
