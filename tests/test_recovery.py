@@ -157,6 +157,7 @@ def test_an_interrupt_ends_with_130_and_loses_nothing_acknowledged(tmp_path: Pat
         process = subprocess.Popen(
             [sys.executable, "-m", "ui.command", "add", str(folder), "--json"],
             env=environ_of(home), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True,
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a background job's is ignored,
         )  # fmt: skip
         assert process.stdout is not None
         first = json.loads(process.stdout.readline())

@@ -37,12 +37,41 @@ def main(argv: Sequence[str] | None = None) -> int:
     logging.basicConfig(level=logging.ERROR, stream=sys.stderr)  # what people need is printed; the rest is in results
     arguments = parser().parse_args(argv)
     run: Callable[[argparse.Namespace], int] = arguments.run
-    signal.signal(signal.SIGTERM, _interrupt)
+    interruption = Interruption()
+    interruption.listen()
+    try:
+        code = carried_out(run, arguments)
+        if not interruption.came:
+            return code
+    except KeyboardInterrupt:
+        pass
+    except Exception:
+        if not interruption.came:  # in the midst of a statement it comes out as somebody else's error
+            raise
+    print("Interrupted.", file=sys.stderr)
+    return INTERRUPTED
+
+
+class Interruption:
+    """Ctrl-C and SIGTERM, remembered: a library in between may turn the exception into one of its own."""
+
+    def __init__(self) -> None:
+        self.came = False
+
+    def listen(self) -> None:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            if signal.getsignal(number) is not signal.SIG_IGN:
+                signal.signal(number, self._come)
+
+    def _come(self, number: int, frame: object) -> None:
+        self.came = True
+        raise KeyboardInterrupt
+
+
+def carried_out(run: Callable[[argparse.Namespace], int], arguments: argparse.Namespace) -> int:
+    """Run a command; turn what went wrong into a sentence and an exit code."""
     try:
         return run(arguments)
-    except KeyboardInterrupt:
-        print("Interrupted.", file=sys.stderr)
-        return INTERRUPTED
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return DONE
@@ -76,10 +105,6 @@ def _utf8_streams() -> None:
         reconfigure = getattr(stream, "reconfigure", None)
         if reconfigure is not None:
             reconfigure(encoding="utf-8", errors="backslashreplace", newline="\n")
-
-
-def _interrupt(number: int, frame: object) -> None:
-    raise KeyboardInterrupt
 
 
 if __name__ == "__main__":

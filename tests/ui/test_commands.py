@@ -32,6 +32,7 @@ class Shell:
     def __init__(
         self, environ: dict[str, str], monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
     ) -> None:
+        monkeypatch.delenv("QUOTH_TEST_DATABASE_URL", raising=False)  # the suite's own; no setting of the product
         for name, value in environ.items():
             if name.startswith("QUOTH_"):
                 monkeypatch.setenv(name, value)
