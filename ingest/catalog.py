@@ -33,6 +33,12 @@ def in_scope(collection: str | None) -> ColumnElement[bool]:
     return func.quoth_in_scope(schema.document.c.collection, collection)
 
 
+def in_force() -> ColumnElement[bool]:
+    """Whether a document answers today: it has taken effect and has not expired."""
+    d = schema.document
+    return func.quoth_in_force(d.c.effective_from, d.c.expires_on)
+
+
 class Catalog:
     def __init__(
         self, database: Database, originals: Originals, parser: Parser, erasers: Sequence[Eraser] = ()
@@ -190,9 +196,14 @@ class Catalog:
 
     def _documents(self) -> Select:
         d, v = schema.document, schema.version
-        return select(d, v.c.media_type, v.c.page_count, v.c.byte_count).join(
-            v, (v.c.document_id == d.c.id) & (v.c.number == d.c.current_version)
-        )
+        return select(
+            d,
+            v.c.media_type,
+            v.c.page_count,
+            v.c.byte_count,
+            func.jsonb_array_length(v.c.findings).label("findings"),
+            func.cardinality(v.c.warnings).label("warnings"),
+        ).join(v, (v.c.document_id == d.c.id) & (v.c.number == d.c.current_version))
 
     def _version(self, reader: Reader, document: DocumentId, version: int) -> Row:
         d, v = schema.document, schema.version
@@ -219,7 +230,9 @@ def locate_span(
         .order_by(p.c.page)
     )
     pages = [
-        PageMap(row.page, row.start_offset, row.end_offset, row.width, row.height, unpack_boxes(row.boxes))
+        PageMap(
+            row.page, row.start_offset, row.end_offset, row.width, row.height, unpack_boxes(row.boxes), row.recognition
+        )
         for row in rows
     ]
     return locate(start, end, pages, _elements(connection, reader, document, version, (start, end)))
@@ -257,6 +270,13 @@ def _document(row: Row) -> Document:
         chunks=row.chunks,
         bytes=row.byte_count,
         updated_at=row.updated_at,
+        review_by=row.review_by,
+        effective_from=row.effective_from,
+        expires_on=row.expires_on,
+        superseded_by=None if row.superseded_by is None else DocumentId(row.superseded_by),
+        parent=None if row.parent_id is None else DocumentId(row.parent_id),
+        findings=row.findings,
+        warnings=row.warnings,
     )
 
 

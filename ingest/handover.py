@@ -1,6 +1,7 @@
 """How a parsed document passes from the parser's child to its parent: JSON and one array. The child is not trusted.
 
 4 bytes little-endian length of the JSON | JSON in UTF-8 | boxes of all pages, uint16 (n, 4) little-endian
+| attachments, one after the other
 """
 
 from __future__ import annotations
@@ -13,9 +14,10 @@ from typing import Any, get_args
 import numpy as np
 
 from ingest.errors import REASONS, DocumentError
-from ingest.model import Category, Element, PageMap, ParsedDocument
+from ingest.model import Attachment, Category, Element, Finding, FindingKind, PageMap, ParsedDocument
 
 _CATEGORIES = get_args(Category)
+_FINDINGS = get_args(FindingKind)
 
 
 class HandoverError(ValueError):
@@ -29,15 +31,17 @@ def encode_document(document: ParsedDocument) -> bytes:
         "elements": [
             [e.category, e.depth, e.start, e.end, e.page, dict(e.place)] for e in document.elements
         ],
-        "pages": [[p.page, p.start, p.end, p.width, p.height] for p in document.pages],
+        "pages": [[p.page, p.start, p.end, p.width, p.height, p.recognition] for p in document.pages],
         "page_count": document.page_count,
         "language": document.language,
         "media_type": document.media_type,
         "warnings": list(document.warnings),
+        "findings": [[f.kind, f.words, f.excerpt, f.page, f.start, f.end] for f in document.findings],
+        "attachments": [[a.name, len(a.content)] for a in document.attachments],
     }  # fmt: skip
     packed = json.dumps(head, ensure_ascii=False).encode("utf-8")
     boxes = [np.ascontiguousarray(p.boxes, "<u2").tobytes() for p in document.pages]
-    return b"".join([struct.pack("<I", len(packed)), packed, *boxes])
+    return b"".join([struct.pack("<I", len(packed)), packed, *boxes, *(a.content for a in document.attachments)])
 
 
 def encode_error(error: DocumentError) -> bytes:
@@ -82,14 +86,21 @@ def _document(head: Mapping[str, Any], rest: bytes) -> ParsedDocument:
         at = end
     pages: list[PageMap] = []
     at = number = 0
-    for page, start, end, width, height in head["pages"]:
+    for page, start, end, width, height, recognition in head["pages"]:
         _check(_whole(page) and _whole(start) and _whole(end) and number < page and at == start <= end <= len(text))
         size = (end - start) * 8
         boxes = np.frombuffer(rest[at * 8 : at * 8 + size], "<u2").reshape(-1, 4)
         _check(len(boxes) == end - start and 0 < width < 1e6 and 0 < height < 1e6)
-        pages.append(PageMap(page, start, end, float(width), float(height), boxes))
+        _check(recognition is None or (isinstance(recognition, float | int) and 0 <= recognition <= 1))
+        pages.append(PageMap(page, start, end, float(width), float(height), boxes, recognition))
         at, number = end, page
     _check(not pages or at == len(text))
+    attachments = []
+    byte = at * 8 if pages else 0
+    for name, size in head["attachments"]:
+        _check(_whole(size) and 0 <= size <= len(rest) - byte)
+        attachments.append(Attachment(_text(name)[:200] or "unnamed", rest[byte : byte + size]))
+        byte += size
     count = head["page_count"]
     _check(count is None or (_whole(count) and count >= number))
     return ParsedDocument(
@@ -101,7 +112,16 @@ def _document(head: Mapping[str, Any], rest: bytes) -> ParsedDocument:
         language=_text(head["language"])[:8],
         media_type=_text(head["media_type"])[:200],
         warnings=tuple(_text(warning)[:1000] for warning in head["warnings"][:50]),
+        findings=tuple(_finding(entry, len(text)) for entry in head["findings"][:200]),
+        attachments=tuple(attachments),
     )
+
+
+def _finding(entry: list[Any], length: int) -> Finding:
+    kind, words, excerpt, page, start, end = entry
+    _check(kind in _FINDINGS and (page is None or (_whole(page) and page >= 1)))
+    _check((start is None and end is None) or (_whole(start) and _whole(end) and 0 <= start < end <= length))
+    return Finding(kind, _text(words)[:500], _text(excerpt)[:200], page, start, end)
 
 
 def _text(value: Any) -> str:

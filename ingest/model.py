@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import date, datetime
 from typing import Literal, NewType, Protocol
 from uuid import UUID
 
@@ -45,6 +45,30 @@ class PageMap:
     width: float  # points, after rotation, as displayed
     height: float
     boxes: NDArray[np.uint16]  # (end - start, 4): x0, y0, x1, y1 as fractions of 65535, origin top left; all 0: no box
+    recognition: float | None = None  # mean score of text recognition, 0 to 1; None: the page's own text
+
+
+FindingKind = Literal["hidden_text", "invisible_characters", "instruction"]
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """Something about a document that its owner should look at before others trust it."""
+
+    kind: FindingKind
+    words: str  # one sentence for the owner: what was found, and what became of it
+    excerpt: str = ""  # at most 200 characters of it
+    page: int | None = None
+    start: int | None = None  # span in the canonical text, for what stayed in it
+    end: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Attachment:
+    """A file that came inside another; it becomes a document of its own."""
+
+    name: str  # as the container calls it: never a path
+    content: bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,11 +78,13 @@ class ParsedDocument:
     title: str  # the document's own title, else ""
     text: str  # canonical text: NFC, element texts joined by a blank line
     elements: tuple[Element, ...]
-    pages: tuple[PageMap, ...]  # PDF only (scans later); empty for other formats
+    pages: tuple[PageMap, ...]  # PDF and pictures; empty for other formats
     page_count: int | None  # pages or slides; None for formats without
     language: str  # ISO 639-1, e.g. "en"; "" when it cannot be told
     media_type: str  # sniffed from the content, e.g. "application/pdf"
     warnings: tuple[str, ...] = ()  # in words, for the owner
+    findings: tuple[Finding, ...] = ()
+    attachments: tuple[Attachment, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +126,13 @@ class Document:
     chunks: int
     bytes: int
     updated_at: datetime
+    review_by: date | None = None
+    effective_from: date | None = None  # first day on which it answers
+    expires_on: date | None = None  # first day on which it no longer answers
+    superseded_by: DocumentId | None = None
+    parent: DocumentId | None = None  # the mail it came with
+    findings: int = 0  # of the current version
+    warnings: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +150,7 @@ class Receipt:
     seconds: float
     reason: Reason | None = None
     detail: str | None = None
+    parent: str | None = None  # source of the mail that it came with
 
 
 class Embedder(Protocol):

@@ -12,6 +12,7 @@ from sqlalchemy import (
     Boolean,
     CheckConstraint,
     Column,
+    Date,
     DateTime,
     Float,
     ForeignKey,
@@ -48,6 +49,12 @@ document = Table(
     Column("index_profile", Text, nullable=False),  # chunker, analyzer and embedding space the chunks were made with
     Column("created_at", DateTime(timezone=True), nullable=False, server_default=NOW),
     Column("updated_at", DateTime(timezone=True), nullable=False, server_default=NOW),
+    Column("review_by", Date),
+    Column("effective_from", Date),  # first day on which it answers
+    Column("expires_on", Date),  # first day on which it no longer answers
+    Column("superseded_by", Uuid),
+    Column("parent_id", Uuid),  # the mail it came with
+    Column("origin", Text, nullable=False, server_default=""),  # the folder, bucket or site it is kept in step with
     CheckConstraint("cardinality(readers) > 0 and not ('*' = any(readers))", name="document_readers_named"),
 )
 
@@ -75,6 +82,8 @@ version = Table(
     Column("text_sha256", LargeBinary, nullable=False),
     Column("warnings", ARRAY(Text), nullable=False),
     Column("added_at", DateTime(timezone=True), nullable=False, server_default=NOW),
+    Column("findings", JSONB, nullable=False, server_default=text("'[]'")),  # what the owner should look at
+    Column("replaced_at", DateTime(timezone=True)),  # since then another version answers
 )
 
 element = Table(
@@ -103,6 +112,7 @@ page = Table(
     Column("width", Float, nullable=False),  # points, as displayed
     Column("height", Float, nullable=False),
     Column("boxes", LargeBinary, nullable=False),  # zlib of little-endian uint16 (end - start, 4)
+    Column("recognition", Float),  # mean score of text recognition; null: the page's own text
     ForeignKeyConstraint(["document_id", "version"], ["version.document_id", "version.number"], ondelete="CASCADE"),
 )
 
@@ -132,7 +142,8 @@ embedding_space = Table(
     Column("id", SmallInteger, Identity(always=True), primary_key=True),
     Column("name", Text, nullable=False, unique=True),  # model, revision, dimensions
     Column("dimensions", Integer, nullable=False),
-    Column("active", Boolean, nullable=False),
+    Column("active", Boolean, nullable=False),  # one of them: questions are compared in it
+    Column("setting", Text, nullable=False, server_default=""),  # what opens its embedder: "local", "openai:..."
     Column("created_at", DateTime(timezone=True), nullable=False, server_default=NOW),
 )
 
@@ -185,4 +196,37 @@ audit_event = Table(
     Column("action", Text, nullable=False),
     Column("subject", Uuid),
     Column("detail", JSONB, nullable=False),
+)
+
+intake = Table(
+    "intake",  # one row per file that waits, is being read, or was; the queue's jobs hold only its id
+    metadata,
+    Column("id", Uuid, primary_key=True),
+    Column("number", BigInteger, Identity(always=True), nullable=False, unique=True),  # of two of one name, the later
+    Column("batch", Uuid, nullable=False, index=True),
+    Column("kind", Text, nullable=False),  # add, reindex, space
+    Column("collection", Text, nullable=False),
+    Column("source", Text, nullable=False),
+    Column("document_id", Uuid, index=True),  # once it is known
+    Column("parent", Text),  # source of the mail that it came with
+    Column("parent_id", Uuid),
+    Column("sha256", LargeBinary),
+    Column("byte_count", BigInteger),
+    Column("readers", ARRAY(Text)),  # null: everyone, or as before
+    Column("owner", Text),
+    Column("origin", Text),
+    Column("principal", Text, nullable=False),  # whose file it is
+    Column("priority", SmallInteger, nullable=False),
+    Column("state", Text, nullable=False),  # waiting, running, done, failed, cancelled
+    Column("stage", Text, nullable=False),
+    Column("done", Integer, nullable=False),
+    Column("total", Integer, nullable=False),
+    Column("starts", Integer, nullable=False),  # how often it was begun
+    Column("receipt", JSONB),
+    Column("job_id", BigInteger),
+    Column("queued_at", DateTime(timezone=True), nullable=False, server_default=NOW),
+    Column("started_at", DateTime(timezone=True)),
+    Column("finished_at", DateTime(timezone=True)),
+    Index("intake_name", "collection", "source"),
+    Index("intake_open", "number", postgresql_where=text("state in ('waiting', 'running')")),
 )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import uuid
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from pgvector import HalfVector
@@ -184,6 +184,13 @@ def _write_document(
         )
     else:
         connection.execute(update(d).where(d.c.id == document).values(values))
+        if number != before.version:
+            v = schema.version
+            connection.execute(
+                update(v)
+                .where(v.c.document_id == document, v.c.number == before.version)
+                .values(replaced_at=func.now())
+            )
 
 
 def _write_version(
@@ -204,6 +211,7 @@ def _write_version(
             canonical_text=parsed.text,
             text_sha256=text_sha256,
             warnings=list(parsed.warnings),
+            findings=[asdict(finding) for finding in parsed.findings],
         )
     )
     if parsed.elements:
@@ -226,9 +234,19 @@ def _write_version(
         )
     _insert(
         connection,
-        "page (document_id, version, page, start_offset, end_offset, width, height, boxes)",
+        "page (document_id, version, page, start_offset, end_offset, width, height, boxes, recognition)",
         (
-            (document, number, page.page, page.start, page.end, page.width, page.height, pack_boxes(page))
+            (
+                document,
+                number,
+                page.page,
+                page.start,
+                page.end,
+                page.width,
+                page.height,
+                pack_boxes(page),
+                page.recognition,
+            )
             for page in parsed.pages
         ),
     )

@@ -17,7 +17,7 @@ from sqlalchemy import Connection, func, select, text
 
 from ingest import schema
 from ingest.access import Reader
-from ingest.catalog import in_scope, readable
+from ingest.catalog import in_force, in_scope, readable
 
 EXACT_UP_TO: Final = 20_000  # chunks; beyond it an exact scan costs more than HNSW with oversampling
 OVERSAMPLE: Final = 2  # relaxed order is not exact order: take more, sort again
@@ -30,7 +30,7 @@ with allowed as materialized (
     where v.space = {space} and v.document_id in (
         select d.id from document d
         where array_append(d.readers, '*') && cast(:principals as text[])
-          and quoth_in_scope(d.collection, :collection))
+          and quoth_in_scope(d.collection, :collection) and quoth_in_force(d.effective_from, d.expires_on))
 ), nearest as (
     select document_id, chunk_id, vector <=> cast(:question as halfvec({dimensions})) as distance
     from allowed order by distance, chunk_id limit :k
@@ -46,7 +46,7 @@ with nearest as materialized (
     where v.space = {space} and v.document_id in (
         select d.id from document d
         where array_append(d.readers, '*') && cast(:principals as text[])
-          and quoth_in_scope(d.collection, :collection))
+          and quoth_in_scope(d.collection, :collection) and quoth_in_force(d.effective_from, d.expires_on))
     order by v.vector::halfvec({dimensions}) <=> cast(:question as halfvec({dimensions})) limit :more
 )
 select c.id, c.position, n.distance from nearest n
@@ -86,7 +86,7 @@ def dense_search(
     """The k nearest readable chunks by cosine, best first, and the route taken: 'exact' or 'hnsw'."""
     d = schema.document
     allowed = connection.scalar(
-        select(func.coalesce(func.sum(d.c.chunks), 0)).where(readable(reader), in_scope(collection))
+        select(func.coalesce(func.sum(d.c.chunks), 0)).where(readable(reader), in_scope(collection), in_force())
     )
     exact = int(allowed or 0) <= EXACT_UP_TO
     if not exact:
