@@ -73,6 +73,9 @@ class MeasuredParser(Parser):
         self.peak_mb = 0.0  # of the last request
         self._tap: _Tap | None = None
 
+    def __enter__(self) -> MeasuredParser:
+        return self
+
     def _started(self) -> Any:
         self._tap = _Tap(super()._started())
         return self._tap
@@ -82,7 +85,7 @@ class MeasuredParser(Parser):
         try:
             return super().parse(path, name=name, **more)
         finally:
-            requests = self._tap.requests if self._tap else []
+            requests: list[Any] = self._tap.requests if self._tap else []
             self.peak_mb = max((request.peak_kb for request in requests), default=0) / 1024
 
 
