@@ -45,9 +45,11 @@ class Characters(NamedTuple):
 class _PDFium(NamedTuple):
     """Functions of PDFium that take and give plain numbers and addresses, so that `map` can call them."""
 
+    text: Callable[..., int]
     unicode: Callable[..., int]
     object: Callable[..., int]
     box: Callable[..., int]
+    loose_box: Callable[..., int]
     generated: Callable[..., int]
     font_size: Callable[..., float]
     matrix: Callable[..., int]
@@ -66,9 +68,11 @@ def _pdfium() -> _PDFium:
         return ctypes.PYFUNCTYPE(result, *arguments)(place)
 
     return _PDFium(
+        plain("FPDFText_GetText", ctypes.c_int, page, index, ctypes.c_int, address),
         plain("FPDFText_GetUnicode", ctypes.c_uint, page, index),
         plain("FPDFText_GetTextObject", ctypes.c_size_t, page, index),
         plain("FPDFText_GetCharBox", ctypes.c_int, page, index, address, address, address, address),
+        plain("FPDFText_GetLooseCharBox", ctypes.c_int, page, index, address),
         plain("FPDFText_IsGenerated", ctypes.c_int, page, index),
         plain("FPDFText_GetFontSize", ctypes.c_double, page, index),
         plain("FPDFText_GetMatrix", ctypes.c_int, page, index, address),
@@ -120,14 +124,14 @@ def read_characters(textpage: Any, matrix: NDArray[np.float64], size: tuple[floa
     pdfium = _pdfium()
     count = max(0, raw.FPDFText_CountChars(textpage.raw))
     indexes = range(count)
-    codes = np.fromiter(map(pdfium.unicode, repeat(handle), indexes), np.uint32, count)
+    codes = _units(handle, count)
     high = (codes >= 0xD800) & (codes < 0xDC00)
     made_up = np.zeros(count, np.bool_)
     maybe = np.flatnonzero(np.isin(codes, _MADE_UP))
     made_up[maybe] = np.fromiter(map(pdfium.generated, repeat(handle), maybe.tolist()), np.int64, len(maybe)) == 1
     drawn = ~made_up & ~high
 
-    addresses = np.fromiter(map(pdfium.object, repeat(handle), indexes), np.uint64, count)
+    addresses = _operations(handle, codes)
     styles, unnamed, style_of = _styles(handle, addresses, drawn, matrix)
     errors = int(unnamed[style_of[drawn]].sum())
 
@@ -136,11 +140,12 @@ def read_characters(textpage: Any, matrix: NDArray[np.float64], size: tuple[floa
     places = (range(start + offset, end + offset, 32) for offset in (0, 16, 8, 24))  # left, right, bottom, top
     deque(map(pdfium.box, repeat(handle), indexes, *places), maxlen=0)
     boxes[~drawn] = 0.0
-    flat = drawn & ((boxes[:, 2] <= boxes[:, 0]) | (boxes[:, 3] <= boxes[:, 1]))
-    loose = raw.FS_RECTF()
-    for i in np.flatnonzero(flat).tolist():  # no outline: a space, or a font that draws pictures
-        raw.FPDFText_GetLooseCharBox(textpage.raw, i, ctypes.byref(loose))
-        boxes[i] = loose.left, loose.bottom, loose.right, loose.top
+    # No outline: a space, or a font that draws pictures. These get the box of the line's height.
+    flat = np.flatnonzero(drawn & ((boxes[:, 2] <= boxes[:, 0]) | (boxes[:, 3] <= boxes[:, 1])))
+    loose = np.zeros((len(flat), 4), np.float32)  # left, top, right, bottom
+    start, end = loose.ctypes.data, loose.ctypes.data + 16 * len(flat)
+    deque(map(pdfium.loose_box, repeat(handle), flat.tolist(), range(start, end, 16)), maxlen=0)
+    boxes[flat] = loose[:, [0, 3, 2, 1]]
 
     codes = _code_points(codes, high, made_up)
     kept = np.flatnonzero(~high & (made_up | (codes != 0)))
@@ -154,9 +159,49 @@ def read_characters(textpage: Any, matrix: NDArray[np.float64], size: tuple[floa
     return Characters(list(text), shown, styles, style_of.tolist(), errors)
 
 
-def _code_points(
-    codes: NDArray[np.uint32], high: NDArray[np.bool_], made_up: NDArray[np.bool_]
-) -> NDArray[np.uint32]:
+def _units(handle: int, count: int) -> NDArray[np.uint32]:
+    """The UTF-16 unit of each character.
+
+    PDFium gives them all at once, but leaves some out there: only where none is missing do its indexes hold, and else
+    each is asked for. U+FFFE stands for hyphens at a line's end and for letters without Unicode, which differ singly.
+    """
+    pdfium = _pdfium()
+    text = np.zeros(count + 1, np.uint16)
+    if pdfium.text(handle, 0, count, text.ctypes.data) == count + 1:
+        units = text[:count].astype(np.uint32)
+        for i in np.flatnonzero(units == 0xFFFE).tolist():
+            units[i] = pdfium.unicode(handle, i)
+        return units
+    return np.fromiter(map(pdfium.unicode, repeat(handle), range(count)), np.uint32, count)
+
+
+def _operations(handle: int, codes: NDArray[np.uint32]) -> NDArray[np.uint64]:
+    """The address of the drawing operation of each character.
+
+    An operation's characters follow each other, so a word whose ends belong to one belongs to it as a whole. Words
+    from right to left are turned round by PDFium, and asked for letter by letter.
+    """
+    pdfium = _pdfium()
+    count = len(codes)
+    if np.any((codes >= 0x590) & (codes < 0x900) | (codes >= 0xD800)):
+        return np.fromiter(map(pdfium.object, repeat(handle), range(count)), np.uint64, count)
+    letter = np.concatenate([[False], codes > 32, [False]])
+    starts = np.flatnonzero(letter[1:-1] & ~letter[:-2])
+    lasts = np.flatnonzero(letter[1:-1] & ~letter[2:])
+    if not len(starts):
+        return np.fromiter(map(pdfium.object, repeat(handle), range(count)), np.uint64, count)
+    first = np.fromiter(map(pdfium.object, repeat(handle), starts.tolist()), np.uint64, len(starts))
+    last = np.fromiter(map(pdfium.object, repeat(handle), lasts.tolist()), np.uint64, len(lasts))
+    word = np.cumsum(letter[1:-1] & ~letter[:-2]) - 1  # of a space: the word before it
+    same = np.concatenate([(last[:-1] == first[1:]) & (starts[1:] - lasts[:-1] < 4), [False]])
+    inside = np.where(letter[1:-1], (first == last)[word], same[word]) & (word >= 0)
+    found = np.where(inside, last[word], np.uint64(0))
+    rest = np.flatnonzero(~inside)
+    found[rest] = np.fromiter(map(pdfium.object, repeat(handle), rest.tolist()), np.uint64, len(rest))
+    return found
+
+
+def _code_points(codes: NDArray[np.uint32], high: NDArray[np.bool_], made_up: NDArray[np.bool_]) -> NDArray[np.uint32]:
     """UTF-16 units joined where the second half of a pair stands; PDFium's own signs replaced by Unicode's."""
     codes = codes.copy()
     low = np.flatnonzero((codes[1:] >= 0xDC00) & (codes[1:] < 0xE000) & high[:-1]) + 1
@@ -273,6 +318,8 @@ def read_drawn(page: Any, matrix: NDArray[np.float64]) -> tuple[bool, NDArray[np
     if not rules:
         return pictured, np.zeros((0, 4))
     return pictured, displayed(np.array(rules, np.float64), matrix)
+
+
 def _rules(drawn: Any, bounds: tuple[float, ...]) -> list[tuple[float, float, float, float]]:
     """The straight lines of one path: itself when it is thin, the edges when it is a stroked rectangle."""
     left, bottom, right, top = bounds
@@ -312,5 +359,3 @@ def _rules(drawn: Any, bounds: tuple[float, ...]) -> list[tuple[float, float, fl
         for a, b in found
         if abs(a[0] - b[0]) < 1 or abs(a[1] - b[1]) < 1
     ]
-
-
