@@ -188,7 +188,8 @@ def excerpt_of(text: str) -> str:
 
 # -- characters that no one sees ---------------------------------------------------------------------------------------
 
-_TAGS: Final = range(0xE0020, 0xE007F)
+_TAG_BLOCK: Final = range(0xE0000, 0xE0080)
+_SPELLING_TAGS: Final = range(0xE0020, 0xE007F)
 # a flag of England, Scotland or Wales is a black flag and tag characters
 _TAG_RUN: Final = re.compile("(\U0001f3f4?)([\U000e0000-\U000e007f]+)")
 _OVERRIDE: Final = re.compile("[\u202d\u202e]")
@@ -199,6 +200,9 @@ _SPLIT_WORD: Final = re.compile(
 )
 _LONG_RUN: Final = re.compile(f"[{_ZERO_WIDTH}]{{4,}}")
 _SELECTOR_RUN: Final = re.compile("[\ufe00-\ufe0f\U000e0100-\U000e01ef]{4,}")
+_SUSPECTS: Final = frozenset(
+    map(chr, (0x180E, *range(0x200B, 0x200E), 0x202D, 0x202E, *range(0x2060, 0x2065), 0xFEFF, *_SELECTORS, *_TAG_BLOCK))
+)
 _FEW: Final = 3  # a web page has a break or two in long words
 
 
@@ -211,7 +215,7 @@ def invisible_in(raw: str) -> Finding | None:
     Returns:
         One finding that counts them by kind; its excerpt is what tag characters or selectors spell, if they do.
     """
-    if raw.isascii():
+    if raw.isascii() or not _SUSPECTS.intersection(raw):
         return None
     tags = [run[2] for run in _TAG_RUN.finditer(raw) if not (run[1] and len(run[2]) <= 7)]
     overrides = len(_OVERRIDE.findall(raw))
@@ -229,7 +233,9 @@ def invisible_in(raw: str) -> Finding | None:
     if not any(count for count, _ in counts):
         return None
     listed = "; ".join(f"{count:,} {name}" for count, name in counts if count)
-    spelt = "".join(chr(ord(c) - 0xE0000) for run in tags for c in run if ord(c) in _TAGS) or _bytes_of(selectors)
+    spelt = "".join(chr(ord(c) - 0xE0000) for run in tags for c in run if ord(c) in _SPELLING_TAGS) or _bytes_of(
+        selectors
+    )
     return Finding(
         "invisible_characters",
         f"The file holds characters that no reader sees: {listed}. They are not part of the text.",
