@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
 from assistant.citing import Unresolved, resolve
@@ -34,7 +34,6 @@ from assistant.records import Answers, Trace, answer_text, usage_total
 from ingest.access import Reader
 from ingest.catalog import Catalog
 from ingest.errors import UsageError
-from ingest.model import Embedder
 from retrieval.model import SearchResult
 from retrieval.search import Search
 
@@ -71,7 +70,7 @@ class Answering:
         answers: Answers,
         answerers: Sequence[Answerer],
         checker: Checker,
-        embedder: Embedder,
+        count_tokens: Callable[[Sequence[str]], list[int]],
         settings: AnsweringSettings,
     ) -> None:
         self._search = search
@@ -79,7 +78,7 @@ class Answering:
         self._answers = answers
         self._answerers = answerers  # tried in order; quoted answers end the chain
         self._checker = checker
-        self._embedder = embedder
+        self._count_tokens = count_tokens
         self._settings = settings
 
     def ask(
@@ -104,7 +103,7 @@ class Answering:
         found = self._search.search(question, reader, k=self._settings.hits, collection=collection)
         context = assemble(
             found.hits,
-            self._embedder.count_tokens,
+            self._count_tokens,
             max_passages=self._settings.max_passages,
             max_tokens=self._settings.max_context_tokens,
         )

@@ -16,16 +16,20 @@ from assistant.model_answerer import model_chain_from
 from assistant.quoting import QuotedAnswerer, Selection
 from assistant.records import Answers
 from assistant.settings import Settings
-from ingest import postgres, storing
+from ingest import postgres
 from ingest.access import Reader
 from ingest.catalog import Catalog
 from ingest.database import MIGRATIONS, Database
 from ingest.embedding import OnnxEmbedder, embedder_from
 from ingest.errors import ConfigurationError
+from ingest.intake import Intake
+from ingest.model import Embedder
 from ingest.originals import Originals
 from ingest.parser import Parser, ParserLimits
 from ingest.pipeline import Pipeline
-from retrieval.dense import Space
+from ingest.spaces import Spaces
+from ingest.taking import Taking
+from ingest.worker import Chore, Worker
 from retrieval.model import SearchResult, Stage
 from retrieval.reranking import reranker_from
 from retrieval.search import Search
@@ -55,28 +59,41 @@ class Quoth:
         try:
             if self.database.migrate(ALL_MIGRATIONS):
                 say("Database prepared")
-            self._wire(settings, environ)
+            self._wire(settings, environ, say)
         except BaseException:
             self.close()
             raise
 
-    def _wire(self, settings: Settings, environ: Mapping[str, str]) -> None:
+    def _wire(self, settings: Settings, environ: Mapping[str, str], say: Callable[[str], None]) -> None:
         def client() -> openai.OpenAI:
             return _openai_client(environ)
 
-        self.embedder = embedder_from(settings.embedder, threads=os.cpu_count() or 1, openai_client_factory=client)
-        with self.database.owning() as connection:
-            space = Space(
-                storing.ensure_space(connection, self.embedder.space, self.embedder.dimensions),
-                self.embedder.dimensions,
-            )
+        self.spaces = Spaces(
+            self.database,
+            lambda setting: embedder_from(setting, threads=os.cpu_count() or 1, openai_client_factory=client),
+            settings.embedder,
+            say,
+        )
         originals = Originals(settings.originals)
         scratch = _private_folder(settings.home / "scratch")
         self.catalog = Catalog(self.database, originals, self.parser, erasers=(records.erase,))
-        self.pipeline = Pipeline(self.database, originals, self.parser, self.embedder, space.id, scratch)
-        self.searching = Search(
-            self.database, self.embedder, space, reranker_from(settings.reranker), RetrievalSettings()
+        self.intake = Intake(self.database, originals)
+        taking = Taking(
+            self.database, originals, self.parser, self.spaces, self.intake, scratch, remove=self.catalog.remove
         )
+        self.worker = Worker(
+            self.database,
+            taking,
+            (
+                Chore("sweep", 3600, lambda: self.pipeline.sweep()),
+                Chore("tidy", 3600, self.intake.tidy),
+                Chore("rebuild", 15, self._rebuild),
+            ),
+            concurrency=settings.workers,
+            idle=self.rest,
+        )
+        self.pipeline = Pipeline(self.database, originals, self.spaces, self.intake, self.worker, scratch)
+        self.searching = Search(self.database, self.spaces, reranker_from(settings.reranker), RetrievalSettings())
         self.answers = Answers(self.database)
         selection = Selection() if settings.abstain_below is None else Selection(threshold=settings.abstain_below)
         models: list[Answerer] = model_chain_from(settings.models, client, deadline_s=settings.answer_deadline_s)
@@ -86,7 +103,7 @@ class Quoth:
             self.answers,
             [*models, QuotedAnswerer(selection)],
             checker_from(settings.checker),
-            self.embedder,
+            self.embedder.count_tokens,
             AnsweringSettings(),
         )
 
@@ -111,14 +128,28 @@ class Quoth:
     ) -> Iterator[AnswerEvent]:
         return self.answering.ask(question, reader, collection=collection, conversation=conversation)
 
+    @property
+    def embedder(self) -> Embedder:
+        """What embeds questions now: that of the active space."""
+        return self.spaces.active.embedder
+
+    def _rebuild(self) -> None:
+        """What a new parser, chunker or embedding model wants made again, made beside what answers now."""
+        if self.settings.rebuild:
+            self.pipeline.rebuild()
+            self.spaces.drop_former()
+
     def rest(self) -> None:
         """Give back the memory that only adding and asking need; either takes it again."""
         self.parser.close()
-        if isinstance(self.embedder, OnnxEmbedder):
-            self.embedder.release()
+        for space in (self.spaces.active, self.spaces.wanted):
+            if isinstance(space.embedder, OnnxEmbedder):
+                space.embedder.release()
 
     def close(self) -> None:
         """Let go of everything; stop the embedded database if nobody else uses it."""
+        if hasattr(self, "worker"):  # not where opening failed halfway
+            self.worker.stop()
         self.parser.close()
         self.database.close()
         if self._cluster is not None:

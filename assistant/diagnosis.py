@@ -71,7 +71,8 @@ def diagnose(settings: Settings, environ: Mapping[str, str]) -> Iterator[Check]:
             "index",
             not stale,
             f"{len(documents)} documents, {sum(document.chunks for document in documents)} chunks",
-            f"{stale} documents were indexed by an earlier version or model. Run `quoth reindex --all`.",
+            f"{len(stale)} documents were indexed by an earlier version. A worker brings them up to date (`quoth up`, "
+            "`quoth worker`); or run `quoth reindex --all`.",
         )
         yield from _parts(quoth)
         yield Check(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,6 +32,11 @@ SETTINGS: Final = (
     Setting("QUOTH_CHECKER", "local", "local, onnx:FOLDER, hub:REPO@REVISION or chat: judges support"),
     Setting("QUOTH_MODELS", "", "comma-separated chain of chat models; unset: quoted answers, no language model"),
     Setting("QUOTH_ORIGINALS", "", "fsspec address of the stored originals; unset: QUOTH_HOME/originals"),
+    Setting("QUOTH_WORKERS", "", "files that one worker reads at a time; unset: 2 to 4, by the machine's cores"),
+    Setting(
+        "QUOTH_REBUILD", "yes", "yes or no: whether workers bring documents up to a new parser or model by themselves"
+    ),
+    Setting("QUOTH_KEEP_VERSIONS_DAYS", "365", "days that a replaced version stays citable; 0: for ever"),
     Setting("QUOTH_ANSWER_DEADLINE_S", "60", "seconds after which a model's answer is given up"),
     Setting("QUOTH_ABSTAIN_BELOW", "", "confidence below which quoted answers abstain, 0 to 1; unset: as calibrated"),
 )
@@ -46,6 +52,9 @@ class Settings:
     checker: str
     models: str | None
     originals: str
+    workers: int
+    rebuild: bool
+    keep_versions_days: int
     answer_deadline_s: float
     abstain_below: float | None
     origins: Mapping[str, str]  # by variable: "environment" or "default"
@@ -71,12 +80,26 @@ class Settings:
             checker=values["QUOTH_CHECKER"],
             models=values["QUOTH_MODELS"] or None,
             originals=values["QUOTH_ORIGINALS"] or str(home / "originals"),
+            workers=int(_number("QUOTH_WORKERS", values["QUOTH_WORKERS"] or str(_usual_workers()), 1, 64)),
+            rebuild=_yes("QUOTH_REBUILD", values["QUOTH_REBUILD"]),
+            keep_versions_days=int(_number("QUOTH_KEEP_VERSIONS_DAYS", values["QUOTH_KEEP_VERSIONS_DAYS"], 0, 36_500)),
             answer_deadline_s=_number("QUOTH_ANSWER_DEADLINE_S", values["QUOTH_ANSWER_DEADLINE_S"], 1, 3600),
             abstain_below=_number("QUOTH_ABSTAIN_BELOW", values["QUOTH_ABSTAIN_BELOW"], 0, 1)
             if values["QUOTH_ABSTAIN_BELOW"]
             else None,
             origins={s.name: "environment" if environ.get(s.name, "").strip() else "default" for s in SETTINGS},
         )
+
+
+def _usual_workers() -> int:
+    """Reading is one process per file, embedding one file at a time: more than four wait for one another."""
+    return max(2, min(4, os.cpu_count() or 1))
+
+
+def _yes(name: str, value: str) -> bool:
+    if value.lower() not in ("yes", "no"):
+        raise ConfigurationError(f"{name}={value!r} must be yes or no.")
+    return value.lower() == "yes"
 
 
 def _number(name: str, value: str, low: float, high: float) -> float:

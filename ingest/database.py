@@ -74,6 +74,20 @@ class Database:
             )
         return self._engines[role]
 
+    @property
+    def conninfo(self) -> str:
+        """The address as psycopg takes it, password and all."""
+        return self.url.set(drivername="postgresql").render_as_string(hide_password=False)
+
+    @property
+    def queue_options(self) -> dict[str, object]:
+        """How the queue's own connections are opened: as the worker."""
+        return {
+            "options": f"-c role=quoth_worker -c statement_timeout={STATEMENT_TIMEOUT_MS['worker']}",
+            "connect_timeout": CONNECT_TIMEOUT_S,
+            "application_name": "quoth worker",
+        }
+
     @contextmanager
     def reading(self, reader: Reader) -> Iterator[Connection]:
         """One read-only snapshot in which only what `reader` may read exists."""

@@ -40,9 +40,12 @@ class IndexedDocument:
     embedded: int  # how many chunks were not known before
 
 
-def index_profile(embedder: Embedder) -> str:
-    """What a document's chunks depend on besides its text; a change means they are to be made again."""
-    return f"{CHUNKER} {Analyzer(DEFAULT_LANGUAGE).version} {embedder.space}"
+def index_profile() -> str:
+    """What a document's chunks depend on besides its text; a change means they are to be made again.
+
+    The embedding space is not part of it: vectors of a new one are made beside those of the old.
+    """
+    return f"{CHUNKER} {Analyzer(DEFAULT_LANGUAGE).version}"
 
 
 def chunk_text(title: str, heading: tuple[str, ...], text: str) -> str:

@@ -1,33 +1,42 @@
-"""Ingestion's main path: snapshot, parse, index, store; one document at a time, each on its own."""
+"""Ingestion's main path: hand files over, wait for their receipts; the worker does the rest (see taking)."""
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import tempfile
 import time
+import uuid
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from pathlib import Path, PurePosixPath
+from datetime import timedelta
+from pathlib import Path
 from typing import Final
+from uuid import UUID
 
 from sqlalchemy import func, select
 
-from ingest import schema, storing
+from ingest import queueing, schema, storing
+from ingest.access import LOCAL, Reader
 from ingest.canonical import PARSER_PROFILE
 from ingest.database import Database
 from ingest.errors import DocumentError, ServiceError, UsageError
 from ingest.indexing import index_document, index_profile
-from ingest.model import DocumentId, Embedder, ParsedDocument, Receipt
+from ingest.intake import BULK, FEW, Handed, Intake, Item
+from ingest.model import DocumentId, ParsedDocument, Receipt
 from ingest.originals import Originals, snapshot
-from ingest.parser import Parser
+from ingest.spaces import Spaces
 from ingest.storing import Identity, NewVersion
+from ingest.worker import Worker
 
 Progress = Callable[[str, str, int, int], None]  # source, stage, done, total
 
-PARSED_AHEAD: Final = 3  # documents parsed while one is embedded; bounds what waits in memory
+HANDED_AT_ONCE: Final = 32  # files per transaction
+AHEAD: Final = 1000  # files handed over beyond the last receipt given
+A_FEW: Final = 20  # files that somebody waits for go before a bulk load
+POLL_S: Final = (0.02, 0.3)  # between two looks at what is done: at first, and at most
+REBUILT_AT_ONCE: Final = 500  # documents queued for rebuilding, until these are done
+REBUILD_AGAIN_AFTER: Final = timedelta(days=1)
 SWEEP_AFTER_S: Final = 3600  # originals younger than this may belong to a transaction under way
 SKIPPED_NAMES: Final = frozenset({"Thumbs.db", "desktop.ini", ".DS_Store"})
 
@@ -41,31 +50,22 @@ class Input:
     readers: tuple[str, ...] | None = None  # None: everyone for a new document, an existing one keeps its own
     owner: str | None = None
     refused: DocumentError | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Taken:
-    """A snapshot of an input, parsed or found to be unchanged."""
-
-    file: Path
-    sha256: bytes
-    byte_count: int
-    parsed: ParsedDocument | None  # None: the bytes are the current version's, nothing to do
+    origin: str | None = None  # what the document is kept in step with: "folder:/srv/handbook", "s3://..."
 
 
 class Pipeline:
-    """Takes files in. One instance per process; `add` may run beside others on the same store."""
+    """Takes files in. One instance per process; many processes may add to the same store."""
 
     def __init__(
-        self, database: Database, originals: Originals, parser: Parser, embedder: Embedder, space: int, scratch: Path
+        self, database: Database, originals: Originals, spaces: Spaces, waiting: Intake, worker: Worker, scratch: Path
     ) -> None:
         self._database = database
         self._originals = originals
-        self._parser = parser
-        self._embedder = embedder
-        self._space = space
+        self._spaces = spaces
+        self._intake = waiting
+        self._worker = worker  # of this process, started where none is alive
         self._scratch = scratch  # a private folder for snapshots
-        self._profile = index_profile(embedder)
+        self._profile = index_profile()
 
     def add(
         self,
@@ -75,10 +75,16 @@ class Pipeline:
         readers: Sequence[str] | None = None,
         owner: str | None = None,
         progress: Progress | None = None,
+        by: Reader = LOCAL,
+        priority: int | None = None,
     ) -> Iterator[Receipt]:
         """Add files and folders; yield one receipt per file, in order, as each is done.
 
         A file that fails is named with its reason and changes nothing; the rest goes on.
+
+        Args:
+            by: who adds them, and will see how far they are.
+            priority: as in `intake`; None lets a few files go before many.
 
         Raises:
             UsageError: a path does not exist or holds no file.
@@ -86,27 +92,219 @@ class Pipeline:
         """
         given = None if readers is None else tuple(readers)
         inputs = [replace(one, readers=given, owner=owner) for one in discover(paths, collection)]
-        yield from self.add_inputs(inputs, progress=progress)
+        yield from self.add_inputs(inputs, progress=progress, by=by, priority=priority)
 
-    def add_inputs(self, inputs: Sequence[Input], *, progress: Progress | None = None) -> Iterator[Receipt]:
+    def add_inputs(
+        self,
+        inputs: Sequence[Input],
+        *,
+        progress: Progress | None = None,
+        by: Reader = LOCAL,
+        priority: int | None = None,
+    ) -> Iterator[Receipt]:
         """As `add`, for inputs that each say who may read them."""
-        report = progress or (lambda source, stage, done, total: None)
-        ahead: deque[tuple[Input, Future[Taken], float]] = deque()
-        waiting = iter(inputs)
-        with ThreadPoolExecutor(max_workers=2, thread_name_prefix="parse") as pool:
-            try:
-                for item in waiting:
-                    ahead.append((item, pool.submit(self._take, item, report), time.monotonic()))
-                    if len(ahead) >= PARSED_AHEAD:
-                        yield self._finish(*ahead.popleft(), report)
-                while ahead:
-                    yield self._finish(*ahead.popleft(), report)
-            finally:
-                for _, future, _ in ahead:
-                    future.cancel()
-                for _, future, _ in ahead:
-                    with contextlib.suppress(BaseException):
-                        future.result().file.unlink(missing_ok=True)
+        batch = uuid.uuid4()
+        if priority is None:
+            priority = FEW if len(inputs) <= A_FEW else BULK
+        rank = priority
+        yield from self._finished(
+            batch,
+            (
+                self._hand_over(inputs[at : at + HANDED_AT_ONCE], batch, by, rank)
+                for at in range(0, len(inputs), HANDED_AT_ONCE)
+            ),
+            progress or (lambda *_: None),
+            by,
+        )
+
+    def reindex(
+        self,
+        documents: Sequence[DocumentId],
+        *,
+        progress: Progress | None = None,
+        by: Reader = LOCAL,
+        priority: int = FEW,
+    ) -> Iterator[Receipt]:
+        """Parse and index stored originals again, every chunk anew; yield one receipt per document.
+
+        Raises:
+            UsageError: a document does not exist.
+            ServiceError: as `add`.
+        """
+        batch = uuid.uuid4()
+        tickets: list[Receipt | UUID] = []
+        tickets.extend(self._intake.submit_documents(documents, "reindex", batch=batch, by=by, priority=priority))
+        yield from self._finished(batch, iter([tickets]), progress or (lambda *_: None), by)
+
+    def hand_over(self, inputs: Sequence[Input], *, by: Reader, priority: int) -> tuple[UUID, list[Receipt]]:
+        """Queue files and return at once: their batch, and the receipts of those that need no work."""
+        batch = uuid.uuid4()
+        done: list[Receipt] = []
+        for at in range(0, len(inputs), HANDED_AT_ONCE):
+            tickets = self._hand_over(inputs[at : at + HANDED_AT_ONCE], batch, by, priority)
+            done.extend(ticket for ticket in tickets if isinstance(ticket, Receipt))
+        self._ensure_worker()
+        return batch, done
+
+    def _hand_over(self, inputs: Sequence[Input], batch: UUID, by: Reader, priority: int) -> list[Receipt | UUID]:
+        """For each input its receipt, where nothing needs to be done, or its id in the queue."""
+        tickets: list[Receipt | UUID | None] = []
+        handed: list[Handed] = []
+        try:
+            for item in inputs:
+                taken = self._look_at(item)
+                tickets.append(taken if isinstance(taken, Receipt) else None)
+                if isinstance(taken, Handed):
+                    handed.append(taken)
+            ids = iter(self._intake.submit(handed, batch=batch, by=by, priority=priority) if handed else [])
+            return [next(ids) if ticket is None else ticket for ticket in tickets]
+        finally:
+            for one in handed:
+                one.file.unlink(missing_ok=True)
+
+    def _look_at(self, item: Input) -> Receipt | Handed:
+        """A snapshot of one file to queue; or its receipt, when it is refused or unchanged."""
+        started = time.monotonic()
+        try:
+            if item.refused:
+                raise item.refused
+            file, sha256, byte_count = self._snapshot(item)
+        except DocumentError as error:
+            return self._failed(item, error, started)
+        try:
+            if self._unchanged(item, sha256):
+                file.unlink(missing_ok=True)
+                return self._kept(item, started)
+        except BaseException:
+            file.unlink(missing_ok=True)
+            raise
+        return Handed(file, sha256, byte_count, item.identity, item.readers, item.owner, item.origin)
+
+    def _snapshot(self, item: Input) -> tuple[Path, bytes, int]:
+        try:
+            return snapshot(item.path, self._scratch)
+        except OSError as error:
+            raise DocumentError(
+                "unreadable",
+                f"{item.identity.source!r} cannot be read ({error.strerror}). Check that the file is there and that "
+                "you may open it.",
+            ) from error
+
+    def _unchanged(self, item: Input, sha256: bytes) -> bool:
+        """Whether the bytes are the current version's, read and indexed as now, and none waits to replace them."""
+        t = schema.intake
+        with self._database.working() as connection:
+            before = storing.current(connection, item.identity)
+            if before is None or (before.sha256, before.parser_profile, before.index_profile) != (
+                sha256,
+                PARSER_PROFILE,
+                self._profile,
+            ):
+                return False
+            waits = select(t.c.id).where(
+                t.c.collection == item.identity.collection,
+                t.c.source == item.identity.source,
+                t.c.state.in_(("waiting", "running")),
+                t.c.kind == "add",
+            )
+            return not connection.scalar(select(waits.exists()))
+
+    def _kept(self, item: Input, started: float) -> Receipt:
+        with self._database.working() as connection:
+            storing.lock_identity(connection, item.identity)
+            before = storing.current(connection, item.identity)
+            if before is not None:
+                storing.set_properties(connection, before.document, item.readers, item.owner, item.origin)
+        if before is None:
+            removed = DocumentError("unreadable", f"{item.identity.source!r} was removed meanwhile. Add it again.")
+            return self._failed(item, removed, started)
+        return Receipt(
+            item.identity.source, item.identity.collection, "unchanged", before.document, before.version,
+            before.pages, before.chunks, 0, seconds=round(time.monotonic() - started, 3),
+        )  # fmt: skip
+
+    def _failed(self, item: Input, error: DocumentError, started: float) -> Receipt:
+        with self._database.working() as connection:
+            before = storing.current(connection, item.identity)
+        return Receipt(
+            item.identity.source, item.identity.collection, "failed",
+            before.document if before else None,  # the former version goes on answering
+            before.version if before else None, None, 0, 0, round(time.monotonic() - started, 3),
+            error.reason, error.detail,
+        )  # fmt: skip
+
+    # -- waiting ---------------------------------------------------------------------------------------------------
+
+    def _finished(
+        self, batch: UUID, groups: Iterator[list[Receipt | UUID]], report: Progress, by: Reader
+    ) -> Iterator[Receipt]:
+        """Receipts in the order of the tickets, each followed by those of what came attached to it.
+
+        Whoever stops listening cancels what is left of the batch.
+        """
+        tickets: deque[Receipt | UUID] = deque()
+        more = True
+        pause_s = POLL_S[0]
+        complete = False
+        try:
+            while more or tickets:
+                while more and len(tickets) < AHEAD:
+                    group = next(groups, None)
+                    more = group is not None
+                    tickets.extend(group or ())
+                    if any(isinstance(ticket, UUID) for ticket in group or ()):
+                        self._ensure_worker()
+                    if tickets and isinstance(tickets[0], Receipt):
+                        break
+                moved = False
+                while tickets and isinstance(tickets[0], Receipt):
+                    yield tickets.popleft()  # type: ignore[misc]
+                    moved = True
+                waiting = [ticket for ticket in list(tickets)[:HANDED_AT_ONCE] if isinstance(ticket, UUID)]
+                if waiting:
+                    items = self._intake.items(waiting)
+                    while tickets and isinstance(tickets[0], UUID):
+                        item = items.get(tickets[0])
+                        if item is not None and item.state in ("waiting", "running"):
+                            break
+                        tickets.popleft()
+                        moved = True
+                        if item is None:
+                            continue  # its document was removed, and the row with it
+                        yield self._receipt_of(item)
+                        if item.attachments:
+                            tickets.extendleft(child.id for child in reversed(self._intake.children(item)))
+                            break
+                    for item in items.values():
+                        if item.stage != "waiting":  # being read, or put back because a service failed
+                            report(item.identity.source, item.stage, item.done, item.total)
+                pause_s = POLL_S[0] if moved else min(pause_s * 1.5, POLL_S[1])
+                if tickets and not moved:
+                    self._ensure_worker()
+                    time.sleep(pause_s)
+            complete = True
+        finally:
+            if not complete:
+                self._intake.cancel(by=by, batch=batch)
+
+    def _receipt_of(self, item: Item) -> Receipt:
+        receipt = item.receipt
+        if item.state == "cancelled" or receipt is None:
+            raise ServiceError(f"{item.identity.source!r} was cancelled. Add it again if it is still wanted.")
+        if receipt.status == "failed" and receipt.reason is None:
+            raise ServiceError(receipt.detail or f"{item.identity.source!r} could not be taken in. Try again.")
+        return receipt
+
+    def _ensure_worker(self) -> None:
+        """Work in this process when no process does."""
+        if self._worker.running:
+            return
+        with self._database.working() as connection:
+            alive = queueing.worker_alive(connection)
+        if not alive:
+            self._worker.start()
+
+    # -- without the queue -------------------------------------------------------------------------------------------
 
     def add_parsed(
         self,
@@ -119,20 +317,36 @@ class Pipeline:
         owner: str | None = None,
         progress: Progress | None = None,
     ) -> Receipt:
-        """Index and store a document that needs no parser, such as a record of a test collection.
+        """Index and store a document that needs no parser, such as a record of a test collection, at once.
 
         Args:
             original: the bytes it was made from, kept as any original is.
             profile: stands for what made `parsed` of the bytes, in the place of the parser's own profile.
         """
         started = time.monotonic()
-        item = Input(Path(identity.source), identity, tuple(readers), owner)
+        report = progress or (lambda *_: None)
+        sha256 = hashlib.sha256(original).digest()
+        space = self._spaces.active
+        with self._database.working() as connection:
+            before = storing.current(connection, identity)
+            known = storing.known_vectors(connection, before.document, space.id) if before else {}
+        indexed = index_document(
+            parsed, parsed.title, space.embedder, known, lambda *stage: report(identity.source, *stage)
+        )
+        new = NewVersion(identity, parsed.title, sha256, len(original), profile, self._profile, parsed, indexed)
         with tempfile.NamedTemporaryFile(dir=self._scratch, prefix="add-") as file:
             file.write(original)
             file.flush()
-            taken = Taken(Path(file.name), hashlib.sha256(original).digest(), len(original), parsed)
-            receipt = self._store(item, taken, parsed, parsed.title, profile, progress or (lambda *_: None))
-        return replace(receipt, seconds=round(time.monotonic() - started, 3))
+            with self._database.working() as connection:
+                storing.lock_identity(connection, identity)
+                before = storing.current(connection, identity)
+                document, number = storing.store(
+                    connection, new, self._originals, Path(file.name), space=space.id, readers=readers, owner=owner
+                )
+        return Receipt(
+            identity.source, identity.collection, "updated" if before else "added", document, number,
+            parsed.page_count, len(indexed.chunks), indexed.embedded, round(time.monotonic() - started, 3),
+        )  # fmt: skip
 
     def up_to_date(self, collection: str, profile: str) -> dict[str, bytes]:
         """SHA-256 by source of a collection's documents that were parsed under `profile` and indexed as now."""
@@ -146,183 +360,58 @@ class Pipeline:
             ).all()
         return {row.source: row.sha256 for row in rows}
 
-    def reindex(self, documents: Sequence[DocumentId], *, progress: Progress | None = None) -> Iterator[Receipt]:
-        """Parse and index stored originals again, every chunk anew; yield one receipt per document."""
-        report = progress or (lambda source, stage, done, total: None)
-        for document in documents:
-            yield self._reindex_one(document, report)
+    # -- upkeep --------------------------------------------------------------------------------------------------
 
     def sweep(self) -> int:
-        """Delete originals that no version names: what a kill between file and transaction leaves. Returns how many."""
-        v = schema.version
+        """Delete originals that nothing names: what a kill between file and transaction leaves. Returns how many."""
         with self._database.working() as connection:
-            named = set(connection.scalars(select(v.c.sha256).distinct()))
+            named = storing.referenced_originals(connection)
         stray = self._originals.unreferenced(named, older_than_s=SWEEP_AFTER_S)
         for sha256 in stray:
             storing.delete_if_unreferenced(self._database, self._originals, sha256)
         for left in self._scratch.glob("add-*"):
-            if time.time() - left.stat().st_mtime > SWEEP_AFTER_S:
+            if left.is_file() and time.time() - left.stat().st_mtime > SWEEP_AFTER_S:
                 left.unlink(missing_ok=True)
         return len(stray)
 
-    def stale(self) -> int:
-        """How many documents were parsed or indexed otherwise than they would be now."""
+    def stale(self) -> list[DocumentId]:
+        """The documents that were parsed or indexed otherwise than they would be now."""
         d, v = schema.document, schema.version
         with self._database.working() as connection:
-            return (
-                connection.scalar(
-                    select(func.count())
-                    .select_from(d)
+            return [
+                DocumentId(one)
+                for one in connection.scalars(
+                    select(d.c.id)
                     .join(v, (v.c.document_id == d.c.id) & (v.c.number == d.c.current_version))
                     .where((v.c.parser_profile != PARSER_PROFILE) | (d.c.index_profile != self._profile))
                     .where(d.c.collection.not_like("eval-%"))
+                    .order_by(d.c.updated_at)
                 )
-                or 0
+            ]
+
+    def rebuild(self) -> int:
+        """Queue, behind everything else, what is to be made anew beside what answers now. Returns how much."""
+        t = schema.intake
+        with self._database.working() as connection:
+            queued = connection.scalar(
+                select(func.count()).where(t.c.state.in_(("waiting", "running")), t.c.kind.in_(("reindex", "space")))
             )
-
-    def _take(self, item: Input, report: Progress) -> Taken:
-        if item.refused:
-            raise item.refused
-        report(item.identity.source, "parsing", 0, 1)
-        try:
-            file, sha256, byte_count = snapshot(item.path, self._scratch)
-        except OSError as error:
-            raise DocumentError(
-                "unreadable",
-                f"{item.identity.source!r} cannot be read ({error.strerror}). Check that the file is there and that "
-                "you may open it.",
-            ) from error
-        try:
-            with self._database.working() as connection:
-                before = storing.current(connection, item.identity)
-            if before and (before.sha256, before.parser_profile, before.index_profile) == (
-                sha256,
-                PARSER_PROFILE,
-                self._profile,
-            ):
-                return Taken(file, sha256, byte_count, None)
-            return Taken(file, sha256, byte_count, self._parser.parse(file, name=item.identity.source))
-        except BaseException:
-            file.unlink(missing_ok=True)
-            raise
-
-    def _finish(
-        self,
-        item: Input,
-        future: Future[Taken],
-        started: float,
-        report: Progress,
-    ) -> Receipt:
-        nothing = Receipt(
-            item.identity.source, item.identity.collection, "failed", None, None, None, 0, 0,
-            seconds=0.0,
-        )  # fmt: skip
-        try:
-            taken = future.result()
-        except DocumentError as error:
-            return self._failed(nothing, item, error, started)
-        try:
-            if taken.parsed is None:
-                receipt = self._unchanged(item)
-            else:
-                title = taken.parsed.title or title_from(item.identity.source)
-                receipt = self._store(item, taken, taken.parsed, title, PARSER_PROFILE, report)
-        except DocumentError as error:
-            return self._failed(nothing, item, error, started)
-        finally:
-            taken.file.unlink(missing_ok=True)
-        return replace(receipt, seconds=round(time.monotonic() - started, 3))
-
-    def _failed(self, receipt: Receipt, item: Input, error: DocumentError, started: float) -> Receipt:
-        with self._database.working() as connection:
-            before = storing.current(connection, item.identity)
-        return replace(
-            receipt,
-            document=before.document if before else None,  # the former version goes on answering
-            version=before.version if before else None,
-            reason=error.reason,
-            detail=error.detail,
-            seconds=round(time.monotonic() - started, 3),
-        )
-
-    def _unchanged(self, item: Input) -> Receipt:
-        with self._database.working() as connection:
-            storing.lock_identity(connection, item.identity)
-            before = storing.current(connection, item.identity)
-            if before is None:
-                raise DocumentError("unreadable", f"{item.identity.source!r} was removed meanwhile. Add it again.")
-            storing.set_properties(connection, before.document, item.readers, item.owner)
-        return Receipt(
-            item.identity.source, item.identity.collection, "unchanged", before.document, before.version,
-            before.pages, before.chunks, 0, seconds=0.0,
-        )  # fmt: skip
-
-    def _store(
-        self, item: Input, taken: Taken, parsed: ParsedDocument, title: str, profile: str, report: Progress
-    ) -> Receipt:
-        identity = item.identity
-        with self._database.working() as connection:
-            before = storing.current(connection, identity)
-            known = storing.known_vectors(connection, before.document, self._space) if before else {}
-        indexed = index_document(
-            parsed, title, self._embedder, known, lambda stage, done, total: report(identity.source, stage, done, total)
-        )
-        report(identity.source, "storing", 0, 1)
-        new = NewVersion(identity, title, taken.sha256, taken.byte_count, profile, self._profile, parsed, indexed)
-        with self._database.working() as connection:
-            storing.lock_identity(connection, identity)
-            before = storing.current(connection, identity)
-            document, number = storing.store(
-                connection, new, self._originals, taken.file, space=self._space, readers=item.readers, owner=item.owner
-            )
-        report(identity.source, "storing", 1, 1)
-        return Receipt(
-            identity.source, identity.collection, "updated" if before else "added", document, number,
-            parsed.page_count, len(indexed.chunks), indexed.embedded, seconds=0.0,
-        )  # fmt: skip
-
-    def _reindex_one(self, document: DocumentId, report: Progress) -> Receipt:
-        started = time.monotonic()
-        d, v = schema.document, schema.version
-        with self._database.working() as connection:
-            row = connection.execute(
-                select(d.c.collection, d.c.source, d.c.current_version, v.c.sha256, v.c.byte_count)
-                .join(v, (v.c.document_id == d.c.id) & (v.c.number == d.c.current_version))
-                .where(d.c.id == document)
-            ).one_or_none()
-        if row is None:
-            raise UsageError(f"There is no document {str(document)!r}. `quoth documents` lists them.")
-        identity = Identity(row.collection, row.source)
-        tell = lambda stage, done, total: report(identity.source, stage, done, total)  # noqa: E731
-        try:
-            tell("parsing", 0, 1)
-            with self._originals.local_file(row.sha256) as file:
-                parsed = self._parser.parse(file, name=row.source)
-            title = parsed.title or title_from(identity.source)
-            indexed = index_document(parsed, title, self._embedder, {}, tell)
-            new = NewVersion(
-                identity, title, row.sha256, row.byte_count, PARSER_PROFILE, self._profile, parsed, indexed
-            )
-            tell("storing", 0, 1)
-            with self._database.working() as connection:
-                storing.lock_identity(connection, identity)
-                before = storing.current(connection, identity)
-                if before is None or before.sha256 != row.sha256:
-                    raise ServiceError(
-                        f"{row.source!r} was replaced meanwhile. Reindex it again if it is still needed."
-                    )
-                _, number = storing.store(
-                    connection, new, self._originals, None, space=self._space, readers=None, owner=None
+            failed = set(  # as they are they cannot be read again; the former index goes on answering
+                connection.scalars(
+                    select(t.c.document_id)
+                    .where(t.c.kind == "reindex", t.c.state == "failed")
+                    .where(t.c.finished_at > func.now() - REBUILD_AGAIN_AFTER)
                 )
-        except DocumentError as error:
-            return Receipt(
-                row.source, row.collection, "failed", document, row.current_version, None, 0, 0,
-                round(time.monotonic() - started, 3), error.reason, error.detail,
-            )  # fmt: skip
-        return Receipt(
-            row.source, row.collection, "updated", document, number, parsed.page_count, len(indexed.chunks),
-            indexed.embedded, round(time.monotonic() - started, 3),
-        )  # fmt: skip
+            )
+        if queued:
+            return 0
+        self._spaces.switch_if_complete()
+        stale = [one for one in self.stale() if one not in failed][:REBUILT_AT_ONCE]
+        lacking = self._spaces.lacking(REBUILT_AT_ONCE)
+        for documents, kind in ((stale, "reindex"), (lacking, "space")):
+            if documents:
+                self._intake.submit_documents(documents, kind, batch=uuid.uuid4())  # type: ignore[arg-type]
+        return len(stale) + len(lacking)
 
 
 def discover(paths: Sequence[Path], collection: str) -> list[Input]:
@@ -333,19 +422,20 @@ def discover(paths: Sequence[Path], collection: str) -> list[Input]:
     Raises:
         UsageError: a path does not exist, or a folder holds no file.
     """
-    found: list[tuple[Path, str]] = []
+    found: list[tuple[Path, str, str | None]] = []
     for path in paths:
         if path.is_dir():
             inside = [file for file in sorted(path.rglob("*")) if file.is_file() and not _skipped(file, path)]
             if not inside:
                 raise UsageError(f"The folder {str(path)!r} holds no file to add.")
-            found.extend((file, file.relative_to(path).as_posix()) for file in inside)
+            origin = f"folder:{path.resolve().as_posix()}"
+            found.extend((file, file.relative_to(path).as_posix(), origin) for file in inside)
         elif path.exists():
-            found.append((path, path.name))
+            found.append((path, path.name, None))
         else:
             raise UsageError(f"{str(path)!r} does not exist. Check the path.")
-    found = list({(file.resolve(), source): (file, source) for file, source in found}.values())
-    counts = Counter(source for _, source in found)
+    found = list({(one[0].resolve(), one[1]): one for one in found}.values())
+    counts = Counter(source for _, source, _ in found)
     return [
         Input(
             file,
@@ -357,17 +447,12 @@ def discover(paths: Sequence[Path], collection: str) -> list[Input]:
             )
             if counts[source] > 1
             else None,
+            origin=origin,
         )
-        for file, source in found
+        for file, source, origin in found
     ]
 
 
 def _skipped(file: Path, root: Path) -> bool:
     parts = file.relative_to(root).parts
     return file.name in SKIPPED_NAMES or any(part.startswith(".") for part in parts) or file.name.startswith("~$")
-
-
-def title_from(source: str) -> str:
-    """A readable title from a file's name: 'hr/travel_policy-2024.pdf' -> 'Travel policy 2024'."""
-    stem = PurePosixPath(source).stem.replace("_", " ").replace("-", " ").strip()
-    return (stem[:1].upper() + stem[1:]) or source

@@ -145,6 +145,7 @@ embedding_space = Table(
     Column("active", Boolean, nullable=False),  # one of them: questions are compared in it
     Column("setting", Text, nullable=False, server_default=""),  # what opens its embedder: "local", "openai:..."
     Column("created_at", DateTime(timezone=True), nullable=False, server_default=NOW),
+    Index("embedding_space_active", "active", unique=True, postgresql_where=text("active")),
 )
 
 chunk_vector = Table(
@@ -230,3 +231,19 @@ intake = Table(
     Index("intake_name", "collection", "source"),
     Index("intake_open", "number", postgresql_where=text("state in ('waiting', 'running')")),
 )
+
+source_entry = Table(
+    "source_entry",  # what a folder, bucket or site was found to hold; spares the unchanged another reading
+    metadata,
+    Column("origin", Text, primary_key=True),
+    Column("collection", Text, primary_key=True),
+    Column("source", Text, primary_key=True),
+    Column("fingerprint", Text, nullable=False),
+    Column("profile", Text, nullable=False),  # the parser's, when it was read
+    Column("sha256", LargeBinary),  # of the bytes that the fingerprint stood for
+    Column("document_id", Uuid, ForeignKey("document.id", ondelete="CASCADE"), index=True),
+    Column("reason", Text),  # why it cannot be read, as long as it stays as it is
+    Column("detail", Text),
+)
+
+Index("document_origin", document.c.origin, document.c.collection, postgresql_where=text("origin <> ''"))

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import hashlib
 import uuid
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Final
 
 from pgvector import HalfVector
-from sqlalchemy import Connection, Row, delete, func, insert, select, text, update
+from sqlalchemy import ColumnElement, Connection, Row, delete, func, insert, select, text, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from ingest import schema
 from ingest.database import Database
+from ingest.errors import ServiceError
 from ingest.indexing import IndexedDocument, StoredVectors
 from ingest.locating import pack_boxes
 from ingest.model import DocumentId, ParsedDocument
@@ -106,9 +108,26 @@ def lock_identity(connection: Connection, identity: Identity) -> None:
     lock(connection, f"document {identity.collection}\n{identity.source}")
 
 
-def lock_original(connection: Connection, sha256: bytes) -> None:
-    """Whoever puts or deletes an original holds this: a file goes only when no version names it."""
-    lock(connection, f"original {sha256.hex()}")
+def original_lock(sha256: bytes) -> str:
+    """Whoever puts or deletes an original holds this: a file goes only when nothing names it."""
+    return f"original {sha256.hex()}"
+
+
+SPACE_LOCK: Final = "space"  # shared by whoever stores vectors; the switch to another space holds it alone
+
+
+def lock_space(connection: Connection, space: int) -> None:
+    """Keep the active embedding space from being switched until the transaction ends.
+
+    Raises:
+        ServiceError: another space became the active one since the vectors were made.
+    """
+    t = schema.embedding_space
+    connection.execute(
+        text("select pg_advisory_xact_lock_shared(hashtextextended(:name, 0))"), {"name": f"quoth.{SPACE_LOCK}"}
+    )
+    if not connection.scalar(select(t.c.active).where(t.c.id == space)):
+        raise ServiceError("The embedding space was switched meanwhile. It is tried again in the new one.")
 
 
 def store(
@@ -120,20 +139,26 @@ def store(
     space: int,
     readers: Sequence[str] | None,
     owner: str | None,
+    origin: str | None = None,
+    parent: DocumentId | None = None,
 ) -> tuple[DocumentId, int]:
     """Write a version and make it the current one. The caller holds the identity's lock and commits.
 
     Args:
         file: the bytes to keep as the original; None when they are stored already.
-        readers, owner: None keeps what an existing document has.
+        readers, owner, origin, parent: None keeps what an existing document has.
+
+    Raises:
+        ServiceError: the embedding space of the vectors is no longer the active one.
 
     Returns:
         The document's id and the number of the version that answers after the commit.
     """
+    lock_space(connection, space)
     before = current(connection, new.identity)
     text_sha256 = hashlib.sha256(new.parsed.text.encode()).digest()
     if file is not None:
-        lock_original(connection, new.sha256)
+        lock(connection, original_lock(new.sha256))
         originals.put(file, new.sha256)
     same_version = (
         before is not None
@@ -142,7 +167,8 @@ def store(
     )
     document = before.document if before else DocumentId(uuid.uuid4())
     number = before.version if before and same_version else _next_number(connection, document)
-    _write_document(connection, new, document, number, before, readers, owner)
+    properties = {"readers": readers, "owner": owner, "origin": origin, "parent_id": parent}
+    _write_document(connection, new, document, number, before, properties)
     if not same_version:
         _write_version(connection, new, document, number, text_sha256)
     _write_chunks(connection, new, document, number, space)
@@ -160,21 +186,17 @@ def _write_document(
     document: DocumentId,
     number: int,
     before: Current | None,
-    readers: Sequence[str] | None,
-    owner: str | None,
+    properties: Mapping[str, object],
 ) -> None:
     d = schema.document
-    values = {
+    values: dict[str, object] = {
         "title": new.title,
         "current_version": number,
         "chunks": len(new.indexed.chunks),
         "index_profile": new.index_profile,
         "updated_at": func.now(),
+        **_given(properties),
     }
-    if readers is not None:
-        values["readers"] = list(readers)
-    if owner is not None:
-        values["owner"] = owner
     if before is None:
         collection, source = new.identity.collection, new.identity.source
         defaults = {"id": document, "collection": collection, "source": source, "readers": ["everyone"], "owner": ""}
@@ -300,6 +322,25 @@ def _write_chunks(connection: Connection, new: NewVersion, document: DocumentId,
     )
 
 
+def add_vectors(connection: Connection, space: int, rows: Iterable[tuple[uuid.UUID, uuid.UUID, StoredVectors]]) -> None:
+    """Add vectors of a further space to (document, chunk); those of chunks that are gone meanwhile are dropped."""
+    statement = text(
+        "insert into chunk_vector (document_id, chunk_id, space, vector, sentence_vectors)"
+        " select document_id, id, :space, cast(:vector as halfvec), :sentences from chunk"
+        " where document_id = :document and id = :chunk on conflict do nothing"
+    )
+    connection.execute(
+        statement,
+        [
+            {
+                "space": space, "vector": vectors.vector.to_text(), "sentences": vectors.sentence_vectors,
+                "document": document, "chunk": chunk,
+            }
+            for document, chunk, vectors in rows
+        ],
+    )  # fmt: skip
+
+
 def _chunk_ids(document: DocumentId, hashes: Sequence[bytes]) -> list[uuid.UUID]:
     """Stable names: a chunk whose text did not change keeps its id through a replacement."""
     seen: dict[bytes, int] = {}
@@ -319,16 +360,27 @@ def _insert(connection: Connection, target: str, rows: Iterable[tuple]) -> None:
         cursor.executemany(f"insert into {target} values ({values})", rows)
 
 
-def ensure_space(connection: Connection, name: str, dimensions: int) -> int:
-    """The id of an embedding space, made with its HNSW index when it is new. Acts as the tables' owner."""
+def ensure_space(connection: Connection, name: str, dimensions: int, setting: str) -> int:
+    """The id of an embedding space, made with its HNSW index when it is new. Acts as the tables' owner.
+
+    The first space is the active one; a later one becomes it when every chunk has its vector there.
+
+    Args:
+        setting: what opens its embedder, for processes that are to use this space while another one is wanted.
+    """
     table = schema.embedding_space
-    known = connection.scalar(select(table.c.id).where(table.c.name == name))
+    first = ~select(table.c.id).where(table.c.active).exists()
+    known = connection.execute(select(table).where(table.c.name == name)).one_or_none()
     if known is not None:
-        return known
-    connection.execute(text("select pg_advisory_xact_lock(hashtext('quoth.space'))"))
+        if known.setting != setting:
+            connection.execute(update(table).where(table.c.id == known.id).values(setting=setting))
+        if not known.active:
+            connection.execute(update(table).where(table.c.id == known.id, first).values(active=True))
+        return int(known.id)
+    lock(connection, SPACE_LOCK)
     made = connection.scalar(
         upsert(table)
-        .values(name=name, dimensions=dimensions, active=True)
+        .values(name=name, dimensions=dimensions, active=select(first).scalar_subquery(), setting=setting)
         .on_conflict_do_nothing()
         .returning(table.c.id)
     )
@@ -345,23 +397,52 @@ def ensure_space(connection: Connection, name: str, dimensions: int) -> int:
 
 
 def set_properties(
-    connection: Connection, document: DocumentId, readers: Sequence[str] | None, owner: str | None
+    connection: Connection,
+    document: DocumentId,
+    readers: Sequence[str] | None,
+    owner: str | None,
+    origin: str | None = None,
 ) -> None:
-    """Change who may read a document, or who owns it; None leaves it as it is. Holds at the commit, for every door."""
+    """Change who may read a document, who owns it, or where it comes from; None leaves it as it is.
+
+    Holds at the commit, for every door. Attachments of a mail follow its readers.
+    """
     d = schema.document
-    values: dict[str, object] = {}
-    if readers is not None:
-        values["readers"] = list(readers)
-    if owner is not None:
-        values["owner"] = owner
+    values = _given({"readers": readers, "owner": owner, "origin": origin})
     if values:
         connection.execute(update(d).where(d.c.id == document).values(values))
+    if readers is not None:
+        for child in connection.scalars(select(d.c.id).where(d.c.parent_id == document)).all():
+            set_properties(connection, DocumentId(child), readers, None)
+
+
+def _given(properties: Mapping[str, object]) -> dict[str, object]:
+    given = {name: value for name, value in properties.items() if value is not None}
+    if "readers" in given:
+        given["readers"] = list(given["readers"])  # type: ignore[call-overload]
+    return given
 
 
 def delete_if_unreferenced(database: Database, originals: Originals, sha256: bytes) -> None:
-    """Delete an original unless some version still names it, under the lock that `store` takes to write it."""
-    v = schema.version
+    """Delete an original unless something still names it, under the lock that whoever writes it takes."""
+    v, i = schema.version, schema.intake
     with database.working() as connection:
-        lock_original(connection, sha256)
-        if not connection.scalar(select(select(v).where(v.c.sha256 == sha256).exists())):
+        lock(connection, original_lock(sha256))
+        by_version = select(v).where(v.c.sha256 == sha256).exists()
+        by_waiting = select(i).where(_keeps_bytes(), i.c.sha256 == sha256).exists()
+        if not connection.scalar(select(by_version | by_waiting)):
             originals.delete(sha256)
+
+
+def referenced_originals(connection: Connection) -> set[bytes]:
+    """The hashes that a version, or a file waiting to be taken in, still names."""
+    v, i = schema.version, schema.intake
+    return {
+        *connection.scalars(select(v.c.sha256).distinct()),
+        *connection.scalars(select(i.c.sha256).distinct().where(_keeps_bytes())),
+    }
+
+
+def _keeps_bytes() -> ColumnElement[bool]:
+    i = schema.intake
+    return i.c.sha256.is_not(None) & i.c.state.in_(("waiting", "running", "failed"))

@@ -18,6 +18,7 @@ from sqlalchemy import Connection, func, select, text
 from ingest import schema
 from ingest.access import Reader
 from ingest.catalog import in_force, in_scope, readable
+from ingest.spaces import Space
 
 EXACT_UP_TO: Final = 20_000  # chunks; beyond it an exact scan costs more than HNSW with oversampling
 OVERSAMPLE: Final = 2  # relaxed order is not exact order: take more, sort again
@@ -64,14 +65,6 @@ class DenseHit:
     chunk: UUID
     position: int
     cosine: float
-
-
-@dataclass(frozen=True, slots=True)
-class Space:
-    """An embedding space of the store."""
-
-    id: int
-    dimensions: int
 
 
 def dense_search(

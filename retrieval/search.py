@@ -17,8 +17,9 @@ from ingest.catalog import readable
 from ingest.database import Database
 from ingest.embedding import unpack_vectors
 from ingest.errors import ServiceError, UsageError
-from ingest.model import ChunkId, DocumentId, Embedder
-from retrieval.dense import DenseHit, Space, cosines, dense_search
+from ingest.model import ChunkId, DocumentId
+from ingest.spaces import Space, Spaces
+from retrieval.dense import DenseHit, cosines, dense_search
 from retrieval.fusion import theoretical_min_max
 from retrieval.lexical import LexicalResult, lexical_search
 from retrieval.model import STAGES, Hit, SearchResult, Stage
@@ -37,19 +38,17 @@ class Candidate:
 
 
 class Search:
-    """Searches one store. Holds no state between questions."""
+    """Searches one store. Holds no state between questions but which embedding space is in use."""
 
     def __init__(
         self,
         database: Database,
-        embedder: Embedder,
-        space: Space,
+        spaces: Spaces,
         reranker: Reranker | None,
         settings: RetrievalSettings,
     ) -> None:
         self._database = database
-        self._embedder = embedder
-        self._space = space
+        self._spaces = spaces
         self._reranker = reranker
         self._settings = settings
 
@@ -87,17 +86,18 @@ class Search:
             raise UsageError("Ask something: the question is empty.")
         clock = _Clock()
         text, notes = self._bounded(asked_for)
-        vector = self._embedded(text, notes)
+        space = self._spaces.active
+        vector = self._embedded(text, space, notes)
         clock.lap("embed")
         with self._database.reading(reader) as connection:
             lexical = lexical_search(connection, text, collection, keep=depth)
             clock.lap("lexical")
             dense: list[DenseHit] = []
             if vector is not None:
-                dense, _ = dense_search(connection, reader, vector, self._space, collection, k=depth)
+                dense, _ = dense_search(connection, reader, vector, space, collection, k=depth)
             clock.lap("dense")
-            order = self._fused(connection, reader, lexical, dense, vector)
-            hits = self._loaded(connection, reader, order, lexical, dense)
+            order = self._fused(connection, reader, lexical, dense, vector, space)
+            hits = self._loaded(connection, reader, order, lexical, dense, space)
             clock.lap("fuse")
         hits = self._reranked(hits, Asked(text, vector, lexical.idf, lexical.language))
         clock.lap("rerank")
@@ -112,9 +112,9 @@ class Search:
             return question, []
         return question[:limit], [f"The question is longer than {limit} characters; its beginning was searched for."]
 
-    def _embedded(self, question: str, notes: list[str]) -> NDArray[np.float32] | None:
+    def _embedded(self, question: str, space: Space, notes: list[str]) -> NDArray[np.float32] | None:
         try:
-            return self._embedder.embed([question], kind="query")[0]
+            return space.embedder.embed([question], kind="query")[0]
         except ServiceError as error:
             notes.append(f"Searched by words only: {error}")
             return None
@@ -126,11 +126,12 @@ class Search:
         lexical: LexicalResult,
         dense: Sequence[DenseHit],
         vector: NDArray[np.float32] | None,
+        space: Space,
     ) -> list[tuple[Candidate, float]]:
         """Candidates of both stages, every score known for every candidate, best first."""
         known = {hit.position for hit in dense}
         missing = [int(position) for position in lexical.positions if int(position) not in known]
-        filled = cosines(connection, reader, vector, self._space, missing) if vector is not None else []
+        filled = cosines(connection, reader, vector, space, missing) if vector is not None else []
         exact = dict(zip(lexical.positions.tolist(), lexical.scores.tolist(), strict=True))
         candidates = [
             Candidate(
@@ -169,6 +170,7 @@ class Search:
         order: Sequence[tuple[Candidate, float]],
         lexical: LexicalResult,
         dense: Sequence[DenseHit],
+        space: Space,
     ) -> list[Hit]:
         """Hits in fused order, with text and sentence vectors; the join on `document` decides who sees them."""
         c, d, v = schema.chunk, schema.document, schema.chunk_vector
@@ -177,7 +179,7 @@ class Search:
             .join(d, (d.c.id == c.c.document_id) & (d.c.current_version == c.c.version))
             .join(
                 v,
-                (v.c.document_id == c.c.document_id) & (v.c.chunk_id == c.c.id) & (v.c.space == self._space.id),
+                (v.c.document_id == c.c.document_id) & (v.c.chunk_id == c.c.id) & (v.c.space == space.id),
                 isouter=True,
             )
             .where(c.c.position.in_([candidate.position for candidate, _ in order]), readable(reader))
@@ -217,7 +219,7 @@ class Search:
                     sentences=tuple(zip(offsets[::2], offsets[1::2], strict=True)),
                     sentence_vectors=None
                     if row.sentence_vectors is None
-                    else unpack_vectors(row.sentence_vectors, self._space.dimensions),
+                    else unpack_vectors(row.sentence_vectors, space.dimensions),
                 )
             )
         return hits

@@ -113,17 +113,15 @@ def run_add(arguments: argparse.Namespace) -> int:
     readers = None if arguments.readers is None else group_names(arguments.readers)
     if not arguments.collection.strip() or arguments.collection.startswith("eval-"):
         raise UsageError(f"{arguments.collection!r} cannot be a collection's name. Choose another.")
-    with open_store() as quoth:
-        quoth.pipeline.sweep()
-        with progress_bar("Adding") as report:
-            receipts = quoth.pipeline.add(
-                arguments.paths,
-                collection=arguments.collection,
-                readers=readers,
-                owner=arguments.owner,
-                progress=report,
-            )
-            return print_receipts(receipts, as_json=arguments.json)
+    with open_store() as quoth, progress_bar("Adding") as report:
+        receipts = quoth.pipeline.add(
+            arguments.paths,
+            collection=arguments.collection,
+            readers=readers,
+            owner=arguments.owner,
+            progress=report,
+        )
+        return print_receipts(receipts, as_json=arguments.json)
 
 
 def print_receipts(receipts: Iterator[Receipt], *, as_json: bool) -> int:

@@ -63,9 +63,9 @@ def run_up(arguments: argparse.Namespace) -> int:
     refuse_other_hosts(arguments.host)
     port = free_port(arguments.host, arguments.port)
     with open_store() as quoth:
-        quoth.pipeline.sweep()
+        quoth.worker.start()
         failed = add_samples(quoth) if arguments.sample else 0
-        quoth.rest()  # the app is a process of its own; this one only keeps the database
+        quoth.rest()  # the app is a process of its own; this one keeps the database and takes files in
         app = start_app(arguments.host, port)
         try:
             address = f"http://{'localhost' if is_loopback(arguments.host) else arguments.host}:{port}"

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from sqlalchemy import text
@@ -15,6 +17,11 @@ from ingest import schema
 from ingest.access import LOCAL, Reader
 from ingest.errors import ServiceError, UsageError
 from ingest.model import Receipt
+from ingest.originals import Originals
+from ingest.pipeline import Pipeline
+from ingest.spaces import Space
+from ingest.taking import Taking
+from ingest.worker import Worker
 
 pytestmark = pytest.mark.integration
 
@@ -198,14 +205,27 @@ def test_a_failing_embedder_changes_nothing(quoth: Quoth, folder_of: Callable[..
         def embed_passages(self, texts: object, spans: object) -> None:
             raise ServiceError("the embedding model is away")
 
-    from ingest.originals import Originals
-    from ingest.pipeline import Pipeline
+    class Away:
+        active = wanted = Space(quoth.spaces.active.id, quoth.embedder.dimensions, Down())  # type: ignore[arg-type]
+        building = None
 
     folder = folder_of({"pool.txt": "The pool is closed in June.\n"})
-    pipeline = Pipeline(
-        quoth.database, Originals(quoth.settings.originals), quoth.parser, Down(), 1, quoth.settings.home / "scratch"
-    )  # type: ignore[arg-type]
-    with pytest.raises(ServiceError):
-        list(pipeline.add([folder]))
-    assert rows(quoth, "select count(*) from document where source = 'pool.txt'") == [(0,)]
-    assert not list((quoth.settings.home / "scratch").iterdir())
+    quoth.worker.stop()
+    originals, scratch = Originals(quoth.settings.originals), quoth.settings.home / "scratch"
+    away: Any = Away()
+    taking = Taking(quoth.database, originals, quoth.parser, away, quoth.intake, scratch, remove=lambda document: None)
+    worker = Worker(quoth.database, taking, (), concurrency=1, tries=1)
+    pipeline = Pipeline(quoth.database, originals, away, quoth.intake, worker, scratch)
+    try:
+        with pytest.raises(ServiceError, match="the embedding model is away"):
+            list(pipeline.add([folder]))
+        assert rows(quoth, "select count(*) from document where source = 'pool.txt'") == [(0,)]
+        assert not list(scratch.iterdir())
+    finally:
+        worker.stop()
+    (failed,) = [item for item in quoth.intake.recent() if item.identity.source == "pool.txt"]
+    assert failed.state == "failed" and quoth.intake.retry([failed.id]) == 1  # its bytes were kept for that
+    quoth.worker.start()
+    while quoth.intake.items([failed.id])[failed.id].state in ("waiting", "running"):
+        time.sleep(0.05)
+    assert quoth.search("When is the pool closed?", LOCAL).hits[0].source == "pool.txt"

@@ -93,11 +93,19 @@ def upgrade() -> None:
     op.execute("create policy worker on intake to quoth_worker using (true) with check (true)")
     op.execute("grant select, insert, update, delete on intake to quoth_worker")
     op.execute("grant select on intake to quoth_backup")
+    # one space answers: that of most vectors
+    op.execute("""
+        update embedding_space set active = coalesce(id = (
+            select space from chunk_vector group by space order by count(*) desc, space limit 1), false)""")
     # the switch of embedding spaces is the worker's
     op.execute("grant update (active) on embedding_space to quoth_worker")
+    op.execute("create unique index embedding_space_active on embedding_space (active) where active")
 
     queue = (files("procrastinate") / "sql" / "schema.sql").read_text(encoding="utf-8")
     op.get_bind().connection.cursor().execute(queue)  # many statements; percent signs are its own
+    # which jobs of one document wait before another: asked at each fetch
+    op.execute("create index procrastinate_jobs_lock_open on procrastinate_jobs (lock)"
+               " where status in ('todo', 'doing')")  # fmt: skip
     for table in ("jobs", "events", "workers", "periodic_defers"):
         op.execute(f"grant select, insert, update, delete on procrastinate_{table} to quoth_worker")
     op.execute("grant usage, select on all sequences in schema public to quoth_worker")

@@ -1,0 +1,123 @@
+"""The queue: Procrastinate's tables in the same Postgres. A job holds the id of an intake row and nothing else.
+
+A worker holds an advisory lock as long as its process lives. Postgres frees it when the process is gone, however it
+ended, so that the dead are known at once and their jobs are taken up again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Final
+from uuid import UUID
+
+from sqlalchemy import Connection, text
+
+if TYPE_CHECKING:
+    import procrastinate
+    from procrastinate.manager import JobManager
+
+TASK: Final = "ingest.take"
+QUEUE: Final = "ingest"
+ALIVE: Final = 0x51554F54  # first half of the advisory lock that a living worker holds; the second is its id
+
+_DEAD_WORKERS: Final = f"""
+    not exists (
+        select from pg_locks l
+        where l.locktype = 'advisory' and l.classid = {ALIVE} and l.objsubid = 2
+          and l.database = (select oid from pg_database where datname = current_database())
+          and l.objid = j.worker_id
+    )"""
+
+
+def new_app(connector: procrastinate.connector.BaseConnector) -> procrastinate.App:
+    import procrastinate  # a tenth of a second that only adding and working need
+
+    return procrastinate.App(connector=connector)
+
+
+def document_lock(collection: str, source: str) -> str:
+    """The lock that lets one job at a time touch a document; a hash, because jobs hold no words of a document."""
+    return "document " + hashlib.sha256(f"{collection}\0{source}".encode()).hexdigest()[:32]
+
+
+def enqueue(connection: Connection, jobs: Sequence[tuple[UUID, str, int]]) -> list[int]:
+    """Queue one job per (intake id, lock, priority) in the caller's transaction; returns the jobs' ids, in order."""
+    if not jobs:
+        return []
+    from procrastinate import PsycopgConnector
+    from procrastinate.jobs import Job
+
+    queued = new_app(PsycopgConnector()).job_manager.batch_defer_jobs(
+        [
+            Job(
+                queue=QUEUE, task_name=TASK, lock=lock, queueing_lock=None, priority=priority,
+                task_kwargs={"intake": str(intake)},
+            )
+            for intake, lock, priority in jobs
+        ],
+        connection=connection.connection.driver_connection,
+    )  # fmt: skip
+    return [job.id for job in queued if job.id is not None]
+
+
+def cancel(connection: Connection, jobs: Sequence[int]) -> None:
+    """Take waiting jobs out of the queue; running ones see the state of their intake row."""
+    connection.execute(
+        text("select procrastinate_cancel_job_v1(job, false, true) from unnest(cast(:jobs as bigint[])) job"),
+        {"jobs": list(jobs)},
+    )
+
+
+def worker_alive(connection: Connection) -> bool:
+    """Whether some process works on the queue of this database now."""
+    return bool(
+        connection.scalar(
+            text(
+                f"select exists (select from pg_locks where locktype = 'advisory' and classid = {ALIVE}"
+                " and objsubid = 2 and database = (select oid from pg_database where datname = current_database()))"
+            )
+        )
+    )
+
+
+def rescue(connection: Connection) -> int:
+    """Put the jobs of dead workers back into the queue; returns how many. One rescuer at a time."""
+    connection.execute(text("select pg_advisory_xact_lock(hashtext('quoth.rescue'))"))
+    return len(
+        connection.execute(
+            text(
+                "with dead as materialized (select j.id from procrastinate_jobs j where j.status = 'doing' and"
+                f" (j.worker_id is null or {_DEAD_WORKERS}))"
+                " select procrastinate_retry_job_v2(id, null, null, null, null) from dead"
+            )
+        ).all()
+    )
+
+
+def living_manager(connector: procrastinate.connector.BaseConnector) -> JobManager:
+    """A job manager whose workers take their advisory lock before they ask for a first job."""
+    from procrastinate.manager import JobManager
+    from procrastinate.psycopg_connector import PsycopgConnector
+
+    class LivingJobManager(JobManager):
+        async def register_worker(self) -> int:
+            assert isinstance(connector, PsycopgConnector)
+            worker = await super().register_worker()
+            self.alive = await connector.pool.getconn()  # kept: the lock lives as long as this connection
+            await self.alive.set_autocommit(True)
+            await self.alive.execute("select pg_advisory_lock_shared(%s, %s::bigint::integer)", (ALIVE, worker))
+            return worker
+
+        async def update_heartbeat(self, worker_id: int) -> None:
+            await self.alive.execute("select 1")  # fails when the lock's connection is lost: the worker starts anew
+            await super().update_heartbeat(worker_id)
+
+        async def unregister_worker(self, worker_id: int) -> None:
+            assert isinstance(connector, PsycopgConnector)
+            await super().unregister_worker(worker_id)
+            await self.alive.execute("select pg_advisory_unlock_all()")
+            await self.alive.set_autocommit(False)
+            await connector.pool.putconn(self.alive)
+
+    return LivingJobManager(connector)

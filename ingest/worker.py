@@ -1,0 +1,195 @@
+"""The worker: takes files from the queue, several at a time, and does what must be done now and then.
+
+It runs in a thread of the process that owns it: `quoth up`, `quoth worker`, or a command that finds no worker alive.
+What it holds in memory is given back when nothing has come for a while.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+from uuid import UUID
+
+from ingest import queueing
+from ingest.database import Database
+from ingest.errors import ServiceError
+from ingest.taking import Taking
+
+if TYPE_CHECKING:
+    import procrastinate
+
+LOG: Final = logging.getLogger("quoth.worker")
+TRIES: Final = 8  # of a file on which a service fails
+WAIT_S: Final = 3  # before the second, 6 before the third ...
+RESCUE_EVERY_S: Final = 3.0
+LOOK_EVERY_S: Final = 0.5  # for jobs that were put back; new ones are announced
+HEARTBEAT_S: Final = 5.0
+STALLED_S: Final = 30.0
+IDLE_S: Final = 30.0
+STOP_TIMEOUT_S: Final = 20.0
+LONGEST_PAUSE_S: Final = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class Chore:
+    """Something to be done now and then while a worker lives."""
+
+    name: str
+    every_s: float
+    run: Callable[[], object]
+    at_start: bool = True
+
+
+class Worker:
+    """One worker of this process; start it once."""
+
+    def __init__(
+        self,
+        database: Database,
+        taking: Taking,
+        chores: Sequence[Chore],
+        *,
+        concurrency: int,
+        idle: Callable[[], None] = lambda: None,
+        tries: int = TRIES,
+    ) -> None:
+        self._database = database
+        self._taking = taking
+        self._chores = chores
+        self._concurrency = concurrency
+        self._idle = idle  # called once whenever the queue has been empty for a while
+        self._tries = tries
+        self._stopping = threading.Event()
+        self._ready = threading.Event()
+        self._thread: threading.Thread | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._serving: asyncio.Task[None] | None = None
+        self._busy = 0
+        self._worked_at: float | None = None
+        self._count = threading.Lock()
+
+    @property
+    def running(self) -> bool:
+        return self._thread is not None and self._thread.is_alive()
+
+    def start(self) -> None:
+        """Begin to work in a thread; returns when it has been registered, or after a moment."""
+        if self.running:
+            return
+        self._stopping.clear()
+        self._ready.clear()
+        self._thread = threading.Thread(target=self._run, name="worker", daemon=True)
+        self._thread.start()
+        self._ready.wait(10)
+
+    def stop(self) -> None:
+        """End; what is being read goes back to the queue."""
+        self._stopping.set()
+        with contextlib.suppress(RuntimeError):
+            if self._loop is not None and self._serving is not None:
+                self._loop.call_soon_threadsafe(self._serving.cancel)
+        if self._thread is not None:
+            self._thread.join(STOP_TIMEOUT_S)
+
+    def _run(self) -> None:
+        pause_s = 0.2
+        while not self._stopping.is_set():
+            began = time.monotonic()
+            try:
+                with asyncio.Runner() as runner:
+                    runner.run(self._main())
+            except asyncio.CancelledError:
+                break
+            except Exception as error:  # the database went away; it will come back
+                LOG.warning("the worker lost the database and starts anew: %s", type(error).__name__)
+            if time.monotonic() - began > 30:
+                pause_s = 0.2
+            self._stopping.wait(pause_s)
+            pause_s = min(pause_s * 2, LONGEST_PAUSE_S)
+
+    async def _main(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._serving = asyncio.current_task()
+        if self._stopping.is_set():
+            return
+        import procrastinate
+
+        connector = procrastinate.PsycopgConnector(
+            conninfo=self._database.conninfo, kwargs=self._database.queue_options, min_size=1, max_size=6, timeout=10.0,
+            reconnect_timeout=10.0,
+        )  # fmt: skip
+        app = procrastinate.App(connector=connector)
+        app.job_manager = queueing.living_manager(connector)
+        self._register(app)
+        async with app.open_async():
+            chores = asyncio.create_task(self._do_chores())
+            try:
+                await app.run_worker_async(
+                    queues=[queueing.QUEUE],
+                    concurrency=self._concurrency,
+                    install_signal_handlers=False,
+                    fetch_job_polling_interval=LOOK_EVERY_S,
+                    delete_jobs="successful",
+                    update_heartbeat_interval=HEARTBEAT_S,
+                    stalled_worker_timeout=STALLED_S,
+                )
+            finally:
+                chores.cancel()
+                with contextlib.suppress(asyncio.CancelledError, Exception):
+                    await chores
+
+    def _register(self, app: procrastinate.App) -> None:
+        import procrastinate
+
+        retry = procrastinate.RetryStrategy(max_attempts=self._tries, linear_wait=WAIT_S, retry_exceptions=[ServiceError])
+
+        @app.task(name=queueing.TASK, queue=queueing.QUEUE, pass_context=True, retry=retry)
+        def take(context: procrastinate.JobContext, intake: str) -> None:
+            with self._count:
+                self._busy += 1
+            try:
+                self._taking.take(
+                    UUID(intake), stopping=self._stopping.is_set, last_try=context.job.attempts >= self._tries - 1
+                )
+            finally:
+                with self._count:
+                    self._busy -= 1
+                    self._worked_at = time.monotonic()
+
+    async def _do_chores(self) -> None:
+        due = {chore.name: time.monotonic() + (0 if chore.at_start else chore.every_s) for chore in self._chores}
+        rescue_at = 0.0
+        while True:
+            now = time.monotonic()
+            if now >= rescue_at:
+                rescue_at = now + RESCUE_EVERY_S
+                await asyncio.to_thread(self._quietly, "rescue", self._rescue)
+            self._ready.set()
+            for chore in self._chores:
+                if now >= due[chore.name]:
+                    due[chore.name] = time.monotonic() + chore.every_s
+                    await asyncio.to_thread(self._quietly, chore.name, chore.run)
+            if not self._busy and self._worked_at is not None and now - self._worked_at > IDLE_S:
+                self._worked_at = None
+                await asyncio.to_thread(self._quietly, "idle", self._idle)
+            await asyncio.sleep(0.5)
+
+    def _rescue(self) -> None:
+        with self._database.working() as connection:
+            count = queueing.rescue(connection)
+        if count:
+            LOG.warning("%d files of a worker that died are taken up again", count)
+
+    def _quietly(self, name: str, run: Callable[[], Any]) -> None:
+        try:
+            run()
+        except ServiceError:
+            pass  # the database is away; next time
+        except Exception:
+            LOG.exception("the chore %r failed", name)
