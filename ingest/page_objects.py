@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final
 
 import numpy as np
@@ -75,7 +76,7 @@ def read_objects(page: Any, displayed: Callable[[NDArray[np.float64]], NDArray[n
                 inner = _times((matrix.a, matrix.b, matrix.c, matrix.d, matrix.e, matrix.f), outer)
                 inside = raw.FPDFFormObj_CountObjects(drawn)
                 if inside > 0:
-                    walk(inside, lambda n, form=drawn: raw.FPDFFormObj_GetObject(form, n), inner, depth + 1)
+                    walk(inside, partial(raw.FPDFFormObj_GetObject, drawn), inner, depth + 1)
                 continue
             if not raw.FPDFPageObj_GetBounds(drawn, *places):
                 continue
@@ -90,7 +91,7 @@ def read_objects(page: Any, displayed: Callable[[NDArray[np.float64]], NDArray[n
                 colours.append(colour)
                 fill_order.append(len(order) + seen)
 
-    walk(raw.FPDFPage_CountObjects(page), lambda n: raw.FPDFPage_GetObject(page, n), (1, 0, 0, 1, 0, 0), 0)
+    walk(raw.FPDFPage_CountObjects(page), partial(raw.FPDFPage_GetObject, page), (1, 0, 0, 1, 0, 0), 0)
     return Drawn(
         pictures=displayed(np.array(pictures, np.float64).reshape(-1, 4)),
         fills=displayed(np.array(fills, np.float64).reshape(-1, 4)),

@@ -5,82 +5,97 @@ from __future__ import annotations
 import io
 import math
 import re
+import unicodedata
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+import numpy as np
 import pypdfium2 as pdfium
 
 from ingest.canonical import assemble_pages, canonical
 from ingest.errors import DocumentError
+from ingest.hidden_text import Hidden, hidden_in, without
 from ingest.language import detect_language
 from ingest.layout import lay_out
-from ingest.model import ParsedDocument
-from ingest.page_reading import read_characters, read_drawn, to_display
+from ingest.model import PageMap, ParsedDocument
+from ingest.page_objects import read_objects
+from ingest.page_reading import displayed, read_characters, read_drawn, to_display
 from ingest.page_text import Page
+from ingest.recognition import (
+    DOTS_PER_INCH,
+    MAX_SIDE,
+    Picture,
+    Progress,
+    Recognised,
+    Recogniser,
+    numbered,
+    recognition_warnings,
+)
+from ingest.suspicion import instructions_in
 
 _MAX_PAGE_POINTS: Final = 50_000  # a page of 17 metres is a mistake or an attack
 _MAX_CHARS: Final = 20_000_000
 # What stands large on a first page without naming the document: a list of contents, or a numbered section.
 _NO_TITLE: Final = re.compile(r"(table of )?contents$|inhalt|sommaire|\d+(\.\d+)*\s", re.IGNORECASE)
 _LETTERS: Final = re.compile(r"[^\W_]")
+_BLANKS: Final = dict.fromkeys(map(ord, " \n\t\r\u00a0\u00ad"))
+_EDGE: Final = 0.2  # share of a page's height where a running header may stand
 
 
-def parse_pdf(path: Path, *, name: str) -> ParsedDocument:
+def parse_pdf(
+    path: Path,
+    *,
+    name: str,
+    recogniser: Recogniser | None = None,
+    progress: Progress | None = None,
+    max_recognised_pages: int = 1000,
+) -> ParsedDocument:
     """Read a PDF's text in reading order with a box for every character.
 
+    A page without a usable text of its own is read from its picture: one that is a picture with next to no letters,
+    or whose fonts do not say which letters they show.
+
+    Args:
+        progress: told before and after each page that is read from its picture.
+
     Raises:
-        DocumentError: encrypted, corrupt, too_large, unreadable (scans, fonts without Unicode) or empty.
+        DocumentError: encrypted, corrupt, too_large, unreadable (pictures without text) or empty.
     """
     with _opened(path, name) as document:
-        pages: list[Page] = []
-        scanned: list[int] = []
+        looks: list[_Look] = []
         broken: list[int] = []
-        unmapped = characters = 0
+        characters = 0
         for index in range(len(document)):
             try:
-                page, errors, pictured = _read_page(document, index)
+                look = _read_page(document, index, name)
             except pdfium.PdfiumError:
                 broken.append(index + 1)
                 continue
-            letters = sum(character.isalnum() for character in page.characters)
-            characters += len(page.characters)
-            unmapped += errors
+            characters += len(look.page.characters)
             if characters > _MAX_CHARS:
                 raise DocumentError(
                     "too_large",
                     f"{name!r} holds more than {_MAX_CHARS:,} characters. Split it into smaller files.",
                 )
-            if pictured and letters < 10:
-                scanned.append(index + 1)
-            pages.append(page)
+            looks.append(look)
+        recognised = _recognised(
+            document, looks, name, recogniser or Recogniser(), progress or _untold, max_recognised_pages
+        )
         outline = _outline(document)
         title = _title(document)
         page_count = len(document)
+    pages = [recognised[n].page if (n := look.page.number) in recognised else look.page for look in looks]
     text, elements, maps = assemble_pages(
         lay_out(pages, outline), {page.number: (page.width, page.height) for page in pages}
     )
-    if unmapped > 0.5 * max(1, characters):
-        raise DocumentError(
-            "unreadable",
-            f"The fonts of {name!r} do not say which letters they show, so its text cannot be read. Save the PDF anew "
-            "from the program it was written in.",
-        )
     if not _LETTERS.search(text):
-        if scanned:
-            raise DocumentError(
-                "unreadable",
-                f"The pages of {name!r} are pictures without text. Scanned pages are not read yet; upload a copy with "
-                "recognised text.",
-            )
-        if broken:
-            raise DocumentError("corrupt", f"No page of {name!r} can be opened: it is damaged. Upload it again.")
-        raise DocumentError("empty", f"The pages of {name!r} are blank. Check that it is the right file.")
-    warnings = []
-    if broken:
-        warnings.append(f"Damaged and not read: {_numbered(broken)}.")
-    if scanned:
-        warnings.append(f"No text was found on {_numbered(scanned)}: pictures and scans are not read yet.")
-    if unmapped > 0.02 * characters:
+        raise _without_text(looks, broken, name)
+    own = [look for look in looks if look.page.number not in recognised]
+    warnings = _warnings(looks, recognised, broken)
+    warnings.extend(_lost(pages, maps))
+    if sum(look.unnamed for look in own) > 0.02 * characters:
         warnings.append("Some letters could not be read because their font does not name them.")
     if not title:
         heading = next((e for e in elements[:5] if e.category == "title" and e.depth == 0 and e.page == 1), None)
@@ -90,11 +105,12 @@ def parse_pdf(path: Path, *, name: str) -> ParsedDocument:
         title=title,
         text=text,
         elements=elements,
-        pages=maps,
+        pages=tuple(recognised[m.page].displayed(m) if m.page in recognised else m for m in maps),
         page_count=page_count,
         language=detect_language(text),
         media_type="application/pdf",
         warnings=tuple(warnings),
+        findings=(*(f for look in looks for f in look.hidden.findings), *instructions_in(text)),
     )
 
 
@@ -143,26 +159,161 @@ def _check_size(width: float, height: float, page: int, name: str) -> None:
         )
 
 
-def _read_page(document: Any, index: int) -> tuple[Page, int, bool]:
-    """The page, how many characters have no Unicode, and whether it shows pictures."""
+@dataclass(frozen=True, slots=True)
+class _Look:
+    """What a page's own text and drawing tell, before anything is recognised."""
+
+    page: Page  # without what is hidden
+    letters: int
+    unnamed: int  # characters whose font does not say which letters they are
+    strange: bool  # much of its text stands for no letters at all
+    pictured: float  # share of the page that pictures cover
+    paths: int
+    hidden: Hidden
+
+    @property
+    def is_picture(self) -> bool:
+        """Whether it has next to no text of its own beside a picture, or letters drawn as shapes."""
+        if self.letters < 10:
+            return self.pictured >= 0.05 or self.paths >= 100
+        return self.letters < 150 and self.pictured >= 0.85
+
+
+def _read_page(document: Any, index: int, name: str) -> _Look:
     page = document[index]
     try:
         width, height = page.get_size()
-        _check_size(width, height, index + 1, "the document")
+        _check_size(width, height, index + 1, name)
         matrix = to_display(page)
-        pictured, segments = read_drawn(page, matrix)
+        _, rules = read_drawn(page, matrix)
+        drawn = read_objects(page, lambda boxes: displayed(boxes, matrix))
         textpage = page.get_textpage()
         try:
-            characters, boxes, styles, style_of, errors = read_characters(textpage, matrix, (width, height))
+            read = read_characters(textpage, matrix, (width, height))
+            whole = Page(index + 1, width, height, read.characters, read.boxes, read.styles, read.style_of, rules)
+            hidden = hidden_in(whole, drawn, lambda scale: _picture(page, scale))
         finally:
             textpage.close()
     finally:
         page.close()
-    return (
-        Page(index + 1, width, height, characters, boxes, styles, style_of, segments),
-        errors,
-        pictured,
+    shown = without(whole, hidden.styles)
+    visible = "".join(shown.characters).translate(_BLANKS)
+    nameless = sum(unicodedata.category(c) in ("Co", "Cn", "Cc", "Cs") or c == "\ufffd" for c in visible)
+    return _Look(
+        page=shown,
+        letters=sum(map(str.isalnum, visible)),
+        unnamed=read.errors,
+        strange=len(visible) >= 10 and max(read.errors, nameless) > 0.3 * len(visible),
+        pictured=drawn.pictured(width, height),
+        paths=drawn.paths,
+        hidden=hidden,
     )
+
+
+def _picture(page: Any, scale: float) -> Picture:
+    """A page as displayed, in blue, green, red; at most `MAX_SIDE` pixels wide and high."""
+    scale = min(scale, MAX_SIDE / max(page.get_size()))
+    picture: Picture = page.render(scale=scale, rev_byteorder=False, prefer_bgrx=False).to_numpy()
+    if picture.ndim == 2:
+        picture = picture[:, :, None].repeat(3, axis=2)
+    return picture[:, :, :3]
+
+
+def _recognised(
+    document: Any, looks: Sequence[_Look], name: str, recogniser: Recogniser, progress: Progress, most: int
+) -> dict[int, Recognised]:
+    """By number, the pages that are better read from their picture."""
+    wanted = [look for look in looks if look.strange or look.is_picture]
+    if len(wanted) > most:
+        raise DocumentError(
+            "too_large",
+            f"{len(wanted):,} pages of {name!r} are pictures, and at most {most:,} of one document are read. Split it "
+            "into smaller files.",
+        )
+    found: dict[int, Recognised] = {}
+    for done, look in enumerate(wanted):
+        progress(done, len(wanted))
+        page = document[look.page.number - 1]
+        try:
+            picture = _picture(page, DOTS_PER_INCH / 72)
+        except pdfium.PdfiumError:
+            continue
+        finally:
+            page.close()
+        read = recogniser.read(
+            picture, number=look.page.number, width=look.page.width, height=look.page.height
+        )  # fmt: skip
+        if read.letters > (5 if look.strange else 2 * look.letters):
+            found[look.page.number] = read
+    if wanted:
+        progress(len(wanted), len(wanted))
+    return found
+
+
+def _untold(done: int, total: int) -> None:
+    pass
+
+
+def _without_text(looks: Sequence[_Look], broken: Sequence[int], name: str) -> DocumentError:
+    if any(look.strange for look in looks):
+        return DocumentError(
+            "unreadable",
+            f"The fonts of {name!r} do not say which letters they show, and no text was recognised in pictures of its "
+            "pages. Save the PDF anew from the program it was written in.",
+        )
+    if any(look.is_picture for look in looks):
+        return DocumentError(
+            "unreadable",
+            f"The pages of {name!r} are pictures, and no text was recognised in them. Scan them anew, upright and "
+            "sharp, or upload a copy with a text of its own.",
+        )
+    if any(look.letters for look in looks):
+        return DocumentError(
+            "unreadable", f"The text of {name!r} could not be put in order. Save the PDF anew from its source."
+        )
+    if broken:
+        return DocumentError("corrupt", f"No page of {name!r} can be opened: it is damaged. Upload it again.")
+    if any(look.hidden.findings for look in looks):
+        return DocumentError("empty", f"{name!r} holds only text that its readers do not see. Nothing was taken in.")
+    return DocumentError("empty", f"The pages of {name!r} are blank. Check that it is the right file.")
+
+
+def _warnings(looks: Sequence[_Look], recognised: Mapping[int, Recognised], broken: list[int]) -> list[str]:
+    warnings = []
+    if broken:
+        warnings.append(f"Damaged and not read: {numbered(broken)}.")
+    warnings.extend(recognition_warnings(recognised))
+    unread = [look.page.number for look in looks if look.page.number not in recognised]
+    strange = {look.page.number for look in looks if look.strange}
+    pictures = {look.page.number for look in looks if look.is_picture and look.letters < 10} - strange
+    if lost := [number for number in unread if number in strange]:
+        warnings.append(f"The fonts do not say which letters they show on {numbered(lost)}: the text there is wrong.")
+    if blank := [number for number in unread if number in pictures]:
+        warnings.append(f"No text was recognised on {numbered(blank)}, where only pictures stand.")
+    if layered := [look.page.number for look in looks if look.hidden.scanners_layer]:
+        warnings.append(
+            f"The text of {numbered(layered)} is a text layer of a scan: what a scanner's software recognised, unseen "
+            "over the picture. It may differ from what the picture shows."
+        )
+    return warnings
+
+
+def _lost(pages: Sequence[Page], maps: Sequence[PageMap]) -> list[str]:
+    """A warning where letters between a page's edges, where no header stands, did not reach the text."""
+    kept = {page_map.page: page_map for page_map in maps}
+    short = []
+    for page in pages:
+        letters = np.fromiter(map(str.isalnum, page.characters), np.bool_, len(page.characters))
+        middle = (page.boxes[:, 1] + page.boxes[:, 3]) / 2 / page.height
+        have = int((letters & (middle > _EDGE) & (middle < 1 - _EDGE)).sum())
+        reached = 0
+        if page_map := kept.get(page.number):
+            rows = page_map.boxes.astype(np.float64) / 65535
+            centre = (rows[:, 1] + rows[:, 3]) / 2
+            reached = int(((centre > _EDGE) & (centre < 1 - _EDGE)).sum())  # with signs: a little generous
+        if have > 30 and reached < 0.9 * have:
+            short.append(page.number)
+    return [f"More than a tenth of the letters could not be put in order on {numbered(short)}."] if short else []
 
 
 def _outline(document: Any) -> list[tuple[int, int, str]]:
@@ -193,14 +344,3 @@ def _title(document: Any) -> str:
     if junk or not 3 <= len(title) <= 200 or not re.search(r"[^\W\d_]{2}", title):
         return ""
     return title
-
-
-def _numbered(pages: list[int]) -> str:
-    ranges: list[str] = []
-    start = before = pages[0]
-    for page in [*pages[1:], 0]:
-        if page != before + 1:
-            ranges.append(str(start) if start == before else f"{start}-{before}")
-            start = page
-        before = page
-    return ("page " if len(pages) == 1 else "pages ") + ", ".join(ranges)

@@ -7,7 +7,7 @@ importing this module loads neither the engine nor its runtime, reading the firs
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from statistics import median
 from typing import Any, Final
@@ -19,10 +19,13 @@ from ingest.model import PageMap
 from ingest.page_text import FULL, Page, Style
 
 Picture = NDArray[np.uint8]  # (height, width, 3), blue, green, red
+Progress = Callable[[int, int], None]  # pages that were read from their pictures, of so many
 
 DOTS_PER_INCH: Final = 170  # finer pictures of a page in letter size are shrunk by the engine anyway
 MAX_SIDE: Final = 2000  # pixels
+CHECK_BELOW: Final = 0.9  # a page of a lower score has wrong words: Greek letters score 0.85
 WRONG_WAY_UP: Final = 0.8  # mean scores: upright pages 0.97 to 0.99, the same pages upside down 0.58 to 0.69
+_MOST_NAMED: Final = 10
 _SKEWED: Final = math.radians(0.25)
 _MOST_SKEW: Final = math.radians(15)
 _OPTIONS: Final = {
@@ -161,6 +164,41 @@ class Recogniser:
             quad = np.asarray(corners, np.float64)
             lines.append(TextLine(text, float(score), quad, _words(text, words, quad, grey)))
         return lines
+
+
+def recognition_warnings(recognised: Mapping[int, Recognised]) -> list[str]:
+    """What the owner should know of pages that were read from pictures, by number of the page."""
+    if not recognised:
+        return []
+    letters = sum(read.letters for read in recognised.values())
+    mean = sum(read.score * read.letters for read in recognised.values()) / max(1, letters)
+    was = "was read from a picture" if len(recognised) == 1 else "were read from pictures"
+    warnings = [f"{numbered(list(recognised)).capitalize()} {was}, with a mean score of {mean:.2f} of 1."]
+    low = [number for number, read in recognised.items() if read.score < CHECK_BELOW]
+    for number in low[:_MOST_NAMED]:
+        warnings.append(
+            f"Page {number} was read from a picture with a score of {recognised[number].score:.2f}: check it."
+        )
+    if low[_MOST_NAMED:]:
+        warnings.append(f"So were, with scores below {CHECK_BELOW}, {numbered(low[_MOST_NAMED:])}: check them.")
+    if doubtful := [number for number, read in recognised.items() if read.doubtful]:
+        warnings.append(
+            f"On {numbered(doubtful)} stands more print than was read. Latin, Chinese and Japanese script is "
+            "recognised, no other: check it."
+        )
+    return warnings
+
+
+def numbered(pages: Sequence[int]) -> str:
+    """'page 3' or 'pages 1-3, 7'; the numbers ascend."""
+    ranges: list[str] = []
+    start = before = pages[0]
+    for page in [*pages[1:], 0]:
+        if page != before + 1:
+            ranges.append(str(start) if start == before else f"{start}-{before}")
+            start = page
+        before = page
+    return ("page " if len(pages) == 1 else "pages ") + ", ".join(ranges)
 
 
 def mean_score(lines: Sequence[TextLine]) -> float:

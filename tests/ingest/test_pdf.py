@@ -361,7 +361,7 @@ def test_a_page_that_is_a_picture_is_named(tmp_path: Path) -> None:
     assert len(mixed.warnings) == 1 and "page 2" in mixed.warnings[0]
     with pytest.raises(DocumentError) as refused:
         parsed(printed(tmp_path / "scan.pdf", scan))
-    assert refused.value.reason == "unreadable" and "canned" in refused.value.detail
+    assert refused.value.reason == "unreadable" and "no text was recognised" in refused.value.detail
 
 
 def test_a_blank_pdf_is_empty(tmp_path: Path) -> None:
