@@ -147,7 +147,9 @@ class Worker:
     def _register(self, app: procrastinate.App) -> None:
         import procrastinate
 
-        retry = procrastinate.RetryStrategy(max_attempts=self._tries, linear_wait=WAIT_S, retry_exceptions=[ServiceError])
+        retry = procrastinate.RetryStrategy(
+            max_attempts=self._tries, linear_wait=WAIT_S, retry_exceptions=[ServiceError]
+        )
 
         @app.task(name=queueing.TASK, queue=queueing.QUEUE, pass_context=True, retry=retry)
         def take(context: procrastinate.JobContext, intake: str) -> None:
