@@ -7,11 +7,13 @@ says whether it did, and a system that refuses still has the others.
 from __future__ import annotations
 
 import ctypes
+import math
 import os
 import resource
 import signal
 import struct
 import sys
+import time
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Final
@@ -99,11 +101,14 @@ def restrict_files(readable: Iterable[Path], writable: Iterable[Path]) -> bool:
 
 
 def limit(limits: Mapping[str, int]) -> None:
-    """Set hard limits: `memory_bytes` of address space, `cpu_s`, `file_size_bytes`, `open_files`; no core file."""
+    """Set limits: `memory_bytes` of address space, `cpu_s`, `file_size_bytes`, `open_files`; no core file.
+
+    All are hard but that of computing time, which `grant_cpu_s` can raise by up to `more_cpu_s`.
+    """
     cpu_s = limits["cpu_s"]
     for which, soft, hard in (
         (resource.RLIMIT_AS, limits["memory_bytes"], limits["memory_bytes"]),
-        (resource.RLIMIT_CPU, cpu_s, cpu_s + 5),
+        (resource.RLIMIT_CPU, cpu_s, cpu_s + limits.get("more_cpu_s", 0) + 5),
         (resource.RLIMIT_FSIZE, limits["file_size_bytes"], limits["file_size_bytes"]),
         (resource.RLIMIT_NOFILE, limits["open_files"], limits["open_files"]),
         (resource.RLIMIT_CORE, 0, 0),
@@ -112,3 +117,13 @@ def limit(limits: Mapping[str, int]) -> None:
         if most != resource.RLIM_INFINITY:
             soft, hard = min(soft, most), min(hard, most)
         resource.setrlimit(which, (soft, hard))
+
+
+def grant_cpu_s(seconds: int) -> None:
+    """Let this process compute for so many seconds from now, unless its limit is higher or its hard limit lower."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_CPU)
+    wanted = math.ceil(time.process_time()) + seconds
+    if hard != resource.RLIM_INFINITY:
+        wanted = min(wanted, hard)
+    if soft != resource.RLIM_INFINITY and wanted > soft:
+        resource.setrlimit(resource.RLIMIT_CPU, (wanted, hard))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import shutil
 import signal
 import stat
@@ -12,6 +13,8 @@ import subprocess
 import sys
 import tempfile
 import threading
+import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -20,10 +23,11 @@ from ingest import handover
 from ingest.errors import DocumentError, ServiceError
 from ingest.handover import HandoverError
 from ingest.model import ParsedDocument
-from ingest.parser_child import OUT_OF_MEMORY, TOO_MUCH_OUTPUT
+from ingest.parser_child import OUT_OF_MEMORY, PROGRESS, TOO_MUCH_OUTPUT
 
 _START_TIMEOUT_S: Final = 120.0
 _GRACE_S: Final = 10.0  # how long a fork server may take to confirm that a request is over
+_POLL_S: Final = 0.5  # how often a request is asked how far it has come
 _SCALE: Final = (0.1, 8.0)
 _MB: Final = 1 << 20
 # No variable of ours reaches the parser: it has no database address and no key to give away.
@@ -57,6 +61,10 @@ class ParserLimits:
     max_archive_bytes: int = 1 << 30  # what an office file may unpack to
     max_archive_ratio: float = 100.0  # unpacked to packed, where it unpacks to more than 32 MiB
     max_pixels: int = 16_000_000  # of a rendered page
+    max_picture_pixels: int = 120_000_000  # of a picture file, as it claims
+    max_recognised_pages: int = 1000  # that are pictures, of one document
+    recognition_cpu_s: int = 150  # for one page: a full one takes 5 to 15, and up to three times that lying on its side
+    recognition_wall_s: float = 450.0  # for one page, beyond what the file's size allows
 
 
 class _Request:
@@ -182,25 +190,26 @@ class Parser:
         server = self._server
         return server.pid if server is not None and not server.ended.is_set() else None
 
-    def parse(self, path: Path, *, name: str) -> ParsedDocument:
+    def parse(self, path: Path, *, name: str, progress: Callable[[int, int], None] | None = None) -> ParsedDocument:
         """Read one file.
 
         Args:
             name: how the owner calls it; its ending tells kinds of text apart.
+            progress: told, by this thread, how many pages were recognised of how many that are pictures.
 
         Raises:
             DocumentError: with a reason of the closed set and what to do.
             ServiceError: the parser's process cannot be started.
         """
         size = self._size(path, name)
-        content = self._run({"op": "parse", "path": str(path.resolve()), "name": name}, size, name)
+        content = self._run({"op": "parse", "path": str(path.resolve()), "name": name}, size, name, progress)
         try:
             return handover.decode(content)
         except HandoverError as error:
             raise _damaged(name) from error
 
     def render_page(self, path: Path, page: int, *, scale: float) -> bytes:
-        """One page of a PDF as PNG, as displayed.
+        """One page of a PDF or of a picture file as PNG, as displayed.
 
         Args:
             page: from 1.
@@ -249,7 +258,9 @@ class Parser:
             raise ServiceError("The parser's process does not start. `quoth doctor` names what is missing.")
         return server
 
-    def _run(self, message: dict[str, Any], size: int, name: str) -> bytes:
+    def _run(
+        self, message: dict[str, Any], size: int, name: str, progress: Callable[[int, int], None] | None = None
+    ) -> bytes:
         limits = self._limits
         megabytes = size / _MB
         message["limits"] = {
@@ -260,6 +271,10 @@ class Parser:
             "archive_bytes": limits.max_archive_bytes,
             "archive_ratio": limits.max_archive_ratio,
             "pixels": limits.max_pixels,
+            "picture_pixels": limits.max_picture_pixels,
+            "recognised_pages": limits.max_recognised_pages,
+            "recognition_cpu_s": limits.recognition_cpu_s,
+            "more_cpu_s": limits.max_recognised_pages * limits.recognition_cpu_s,
         }
         server = self._started()
         out = Path(tempfile.mkdtemp(prefix="result-", dir=server.folder)) / "result"
@@ -267,8 +282,8 @@ class Parser:
             try:
                 number, request = server.submit({**message, "out": str(out)})
             except OSError:  # it died between two requests
-                return self._run(message, size, name)
-            if not request.done.wait(limits.wall_s + limits.wall_s_per_mb * megabytes):
+                return self._run(message, size, name, progress)
+            if not self._ended(request, limits.wall_s + limits.wall_s_per_mb * megabytes, out.parent, progress):
                 server.kill(number)
                 if not request.done.wait(_GRACE_S):
                     server.stop()
@@ -277,6 +292,38 @@ class Parser:
             return _read_result(out, limits.file_size_bytes, name)
         finally:
             shutil.rmtree(out.parent, ignore_errors=True)
+
+    def _ended(
+        self, request: _Request, wall_s: float, folder: Path, progress: Callable[[int, int], None] | None
+    ) -> bool:
+        """Wait for the end of a request; False when its time is over. Each recognised page gives it more time."""
+        deadline = time.monotonic() + wall_s
+        known = (-1, 0)
+        while True:
+            ended = request.done.wait(min(_POLL_S, max(0.0, deadline - time.monotonic())))
+            told = _read_progress(folder / PROGRESS)
+            if told is not None and known[0] < told[0] <= told[1] <= self._limits.max_recognised_pages:
+                known = told
+                deadline = max(deadline, time.monotonic() + self._limits.recognition_wall_s)
+                if progress is not None:
+                    progress(*told)
+            if ended or time.monotonic() >= deadline:
+                return ended
+
+
+def _read_progress(path: Path) -> tuple[int, int] | None:
+    """What the child says of itself, which may be anything."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError:
+        return None
+    try:
+        found = re.fullmatch(rb"\s*(\d{1,7}) +(\d{1,7})", os.read(descriptor, 32))
+    except OSError:
+        return None
+    finally:
+        os.close(descriptor)
+    return (int(found[1]), int(found[2])) if found else None
 
 
 def _check_status(status: int | None, name: str) -> None:

@@ -7,6 +7,8 @@ End of input, or a parent that is gone, ends everything.
 
     {"id", "op": "parse"|"render", "path", "name", "out", "limits": {...}, ...}  ->  {"id", "status", "peak_kb"}
     {"kill": id}
+
+Beside the result, in a file named `progress`, a request tells how many pages it has recognised: b"3 20".
 """
 
 from __future__ import annotations
@@ -24,10 +26,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
-from ingest.confinement import die_with, drop_capabilities, leave_network, limit, restrict_files
+from ingest.confinement import die_with, drop_capabilities, grant_cpu_s, leave_network, limit, restrict_files
 
 OUT_OF_MEMORY: Final = 86  # exit status of a request that met its limit in an orderly way
 TOO_MUCH_OUTPUT: Final = 87
+PROGRESS: Final = "progress"  # file in the folder of the result
 _POLL_S: Final = 2.0
 
 
@@ -151,16 +154,31 @@ def _serve(
 def _parse(request: dict[str, Any]) -> bytes:
     from ingest.errors import DocumentError
     from ingest.handover import encode_document, encode_error
-    from ingest.sniffing import ArchiveLimits, sniff
+    from ingest.sniffing import PICTURES, ArchiveLimits, sniff
 
     path, name, limits = Path(request["path"]), request["name"], request["limits"]
     try:
         archive = ArchiveLimits(limits["archive_bytes"], limits["archive_ratio"])
         kind = sniff(path, name=name, archive=archive)
+        progress = _teller(Path(request["out"]).with_name(PROGRESS), limits["recognition_cpu_s"])
         if kind == "pdf":
             from ingest.pdf import parse_pdf
 
-            return encode_document(parse_pdf(path, name=name))
+            most = limits["recognised_pages"]
+            return encode_document(parse_pdf(path, name=name, progress=progress, max_recognised_pages=most))
+        if kind in PICTURES:
+            from ingest.pictures import parse_picture
+
+            return encode_document(
+                parse_picture(
+                    path,
+                    kind,
+                    name=name,
+                    max_pixels=limits["picture_pixels"],
+                    max_pages=limits["recognised_pages"],
+                    progress=progress,
+                )
+            )
         from ingest.parsing import parse_file
 
         return encode_document(parse_file(path, kind, name=name))
@@ -168,19 +186,36 @@ def _parse(request: dict[str, Any]) -> bytes:
         return encode_error(error)
 
 
+def _teller(file: Path, cpu_s: int) -> Callable[[int, int], None]:
+    """Tells the parent how far recognition has come, and takes the computing time of the next page."""
+
+    def tell(done: int, total: int) -> None:
+        grant_cpu_s(cpu_s)
+        descriptor = os.open(file, os.O_WRONLY | os.O_CREAT, 0o600)
+        try:
+            os.pwrite(descriptor, b"%7d %7d" % (done, total), 0)
+        finally:
+            os.close(descriptor)
+
+    return tell
+
+
 def _render(request: dict[str, Any]) -> bytes:
     from ingest.errors import DocumentError
     from ingest.handover import encode_error
-    from ingest.pdf import render_page
+    from ingest.sniffing import PICTURES, ArchiveLimits, sniff
 
+    path, page, name, limits = Path(request["path"]), request["page"], request["name"], request["limits"]
+    asked = {"scale": request["scale"], "max_pixels": limits["pixels"], "name": name}
     try:
-        return b"PNG!" + render_page(
-            Path(request["path"]),
-            request["page"],
-            scale=request["scale"],
-            max_pixels=request["limits"]["pixels"],
-            name=request["name"],
-        )
+        kind = sniff(path, name=name, archive=ArchiveLimits(limits["archive_bytes"], limits["archive_ratio"]))
+        if kind in PICTURES:
+            from ingest.pictures import render_picture
+
+            return b"PNG!" + render_picture(path, kind, page, **asked)
+        from ingest.pdf import render_page
+
+        return b"PNG!" + render_page(path, page, **asked)
     except DocumentError as error:
         return encode_error(error)
 

@@ -16,7 +16,6 @@ import pypdfium2 as pdfium
 
 from ingest.canonical import assemble_pages, canonical
 from ingest.errors import DocumentError
-from ingest.hidden_text import Hidden, hidden_in, without
 from ingest.language import detect_language
 from ingest.layout import lay_out
 from ingest.model import PageMap, ParsedDocument
@@ -34,6 +33,7 @@ from ingest.recognition import (
     recognition_warnings,
 )
 from ingest.suspicion import instructions_in
+from ingest.unseen_text import Hidden, hidden_in, without
 
 _MAX_PAGE_POINTS: Final = 50_000  # a page of 17 metres is a mistake or an attack
 _MAX_CHARS: Final = 20_000_000

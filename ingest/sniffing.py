@@ -10,7 +10,10 @@ from typing import Final, Literal
 
 from ingest.errors import DocumentError
 
-Kind = Literal["pdf", "docx", "pptx", "xlsx", "msg", "csv", "tsv", "txt", "md", "html", "eml", "xml", "json"]
+Kind = Literal[
+    "pdf", "docx", "pptx", "xlsx", "msg", "csv", "tsv", "txt", "md", "html", "eml", "xml", "json",
+    "png", "jpeg", "tiff", "bmp", "webp", "gif",
+]  # fmt: skip
 
 MEDIA_TYPES: Final[dict[Kind, str]] = {
     "pdf": "application/pdf",
@@ -26,8 +29,18 @@ MEDIA_TYPES: Final[dict[Kind, str]] = {
     "eml": "message/rfc822",
     "xml": "application/xml",
     "json": "application/json",
+    "png": "image/png",
+    "jpeg": "image/jpeg",
+    "tiff": "image/tiff",
+    "bmp": "image/bmp",
+    "webp": "image/webp",
+    "gif": "image/gif",
 }
-READ_FORMATS: Final = "PDF, Word (docx), PowerPoint (pptx), Excel (xlsx), HTML, Markdown, text, CSV or mail (eml)"
+PICTURES: Final[tuple[Kind, ...]] = ("png", "jpeg", "tiff", "bmp", "webp", "gif")
+READ_FORMATS: Final = (
+    "PDF, Word (docx), PowerPoint (pptx), Excel (xlsx), HTML, Markdown, text, CSV, mail (eml) or a picture (PNG, JPEG, "
+    "TIFF)"
+)
 
 _HEAD_BYTES: Final = 4096
 _SMALL_ARCHIVE_BYTES: Final = 32 << 20  # unpacked; below, no ratio is a danger
@@ -43,13 +56,7 @@ _BINARY_SUFFIXES: Final = frozenset({".pdf", ".docx", ".pptx", ".xlsx", ".doc", 
 _MAGIC: Final[tuple[tuple[bytes, str], ...]] = (
     (b"\x7fELF", "a program"),
     (b"MZ", "a program"),
-    (b"\x89PNG", "a picture"),
-    (b"\xff\xd8\xff", "a picture"),
-    (b"GIF8", "a picture"),
-    (b"BM", "a picture"),
-    (b"II*\0", "a picture"),
-    (b"MM\0*", "a picture"),
-    (b"RIFF", "a sound, film or picture"),
+    (b"RIFF", "a sound or film"),
     (b"\x1f\x8b", "a packed archive"),
     (b"7z\xbc\xaf", "a packed archive"),
     (b"Rar!", "a packed archive"),
@@ -64,6 +71,15 @@ _MAGIC: Final[tuple[tuple[bytes, str], ...]] = (
     (b"\x80\x04\x95", "a Python pickle"),
     (b"\x80\x05\x95", "a Python pickle"),
 )
+_PICTURE_MAGIC: Final[tuple[tuple[bytes, Kind], ...]] = (
+    (b"\x89PNG\r\n", "png"),
+    (b"\xff\xd8\xff", "jpeg"),
+    (b"GIF87a", "gif"),
+    (b"GIF89a", "gif"),
+    (b"II*\0", "tiff"),
+    (b"MM\0*", "tiff"),
+)
+_BITMAP_HEADER_BYTES: Final = frozenset({12, 16, 40, 52, 56, 64, 108, 124})
 _OLE: Final = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
 _MAIL_HEADER: Final = re.compile(
     rb"(from|to|cc|subject|date|received|mime-version|message-id|return-path|delivered-to|reply-to|content-type"
@@ -97,6 +113,13 @@ def sniff(path: Path, *, name: str, archive: ArchiveLimits) -> Kind:
         return _office_kind(path, name, size, archive)
     if head.startswith(_OLE):
         return _ole_kind(path, name)
+    for magic, picture in _PICTURE_MAGIC:
+        if head.startswith(magic):
+            return picture
+    if head.startswith(b"RIFF") and head[8:12] == b"WEBP":
+        return "webp"
+    if head.startswith(b"BM") and int.from_bytes(head[14:18], "little") in _BITMAP_HEADER_BYTES:
+        return "bmp"
     for magic, what in _MAGIC:
         if head.startswith(magic) and not (len(magic) == 2 and _mostly_text(head)):
             raise _unsupported(name, what)
