@@ -1,177 +1,283 @@
-"""Text of a PDF page that its readers do not see: told from how it is drawn and, in doubt, from a picture of the page.
-
-Whoever plants words for an assistant hides them from people. What is hidden stays out of the text and is told to the
-owner. The one honest use is the text that a scanner's software lays over the picture of a page: it stays.
-"""
+"""What a reader of a web page or mail does not see: taken out of the page before its text is read, and reported."""
 
 from __future__ import annotations
 
-import ctypes
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
-from typing import Final
-
-import numpy as np
-import pypdfium2.raw as raw
-from numpy.typing import NDArray
+import itertools
+import re
+from dataclasses import dataclass, replace
+from typing import Any, Final
 
 from ingest.model import Finding
-from ingest.page_objects import Drawn, colour_of
-from ingest.page_text import Page
+from ingest.stylesheets import TRANSPARENT, Colour, Style, StyleSheet, alike, colour, pixels
+from ingest.suspicion import excerpt_of, instructions_in
 
-_TINY_POINTS: Final = 1.5
-_FAINT_ALPHA: Final = 20  # of 255
-_SAME_COLOUR: Final = 12  # of 255, in each of red, green and blue: nobody tells such colours apart
-_SCANNED: Final = 0.5  # share of the page that the picture under a scanner's text covers
-_SAMPLED: Final = 60  # characters of one style whose place is looked at in the picture
-_SCALE: Final = 1.5  # pixels per point
-_MAX_STYLES: Final = 20_000
-_INVISIBLE: Final = 3  # text render mode
-
-_WORDS: Final = {
-    "mode": "drawn as invisible text",
-    "alpha": "drawn fully transparent",
-    "colour": "in the colour of its background",
-    "tiny": "in letters under 1.5 points",
-    "outside": "beyond the edge of the page",
-}
+MAX_FINDINGS: Final = 20
+MIN_FONT_PT: Final = 2.0
+_MIN_FONT_PX: Final = 2.0
+_OFF_SCREEN_PX: Final = -500.0
+_LETTER: Final = re.compile(r"[^\W_]")
+_WHITE: Final = (255, 255, 255)
+_LINK: Final = (0, 0, 238)
+_TEXTLESS: Final = frozenset(
+    [
+        "script",
+        "style",
+        "template",
+        "noscript",
+        "head",
+        "svg",
+        "iframe",
+        "object",
+        "select",
+        "datalist",
+        "title",
+        "meta",
+        "link",
+        "textarea",
+        "option",
+    ]
+)
+_STYLED: Final = re.compile(
+    r"<style|style\s*=|\bhidden\b|<font|bgcolor|\btext\s*=|color\s*=|sr-only|visually-?hidden|screen-reader|skip-?(?:link|nav)",
+    re.IGNORECASE,
+)
+# What pages hide for their readers' sake: for screen readers, under a menu's button, for print, for a list of mails.
+_FOR_READERS: Final = re.compile(
+    r"\b(?:sr-?only|visually-?hidden|visuallyhidden|screen-?reader|a11y|assistive|offscreen|off-screen|skip-?(?:link|nav"
+    r"|to)|skiplink|element-invisible|accessib\w*|preheader|preview-?text|print-?only|only-?print|hidden-?print|mobile"
+    r"|desktop|menu|nav\w*|sub-?menu|drop-?down\w*|modal|dialog|popup|popover|tooltip|tabs?|tab-?(?:pane|panel|content|body)\w*|collaps\w*|accordion\w*"
+    r"|cookie\w*|lightbox|toast|overlay|sidebar|drawer|carousel|slide\w*|swiper\w*|toc|search\w*|spoiler|no-?js|js-?\w*"
+    r"|loading|spinner|error-?message|form-?error|mw-\w+|noprint|toggle\w*|flyout|off-?canvas)\b",
+    re.IGNORECASE,
+)
+_SCREEN_READER: Final = re.compile(
+    r"(?:^|[\s-])(?:sr-only|visually-hidden|visuallyhidden|screen-reader-(?:text|only)|skip-?(?:link|nav))(?:\s|$)",
+    re.IGNORECASE,
+)
+_ROLES: Final = frozenset(
+    [
+        "menu",
+        "menubar",
+        "dialog",
+        "alertdialog",
+        "tooltip",
+        "tabpanel",
+        "navigation",
+        "alert",
+        "status",
+        "search",
+        "listbox",
+        "tree",
+    ]
+)
+_ORDINARY_TAGS: Final = frozenset(["nav", "menu", "dialog", "form", "label", "legend", "caption"])
+_SKIP: Final = re.compile(r"\s*(?:skip|jump|zum inhalt|aller au contenu|saltar al|back to top)\b", re.IGNORECASE)
+_MOVING: Final = re.compile(r"transition|animation")
 
 
 @dataclass(frozen=True, slots=True)
-class Hidden:
-    """What of a page is not seen."""
+class _Look:
+    """What an element hands down to the text in it."""
 
-    styles: frozenset[int]  # indexes into the page's styles
-    findings: tuple[Finding, ...]
-    scanners_layer: bool  # the page's text is invisible and lies over a picture of it: text that a scanner recognised
+    colour: Colour | str | None  # None: not known
+    background: Colour | None
+    font_px: float
+    visible: bool
 
 
-def hidden_in(page: Page, drawn: Drawn, picture: Callable[[float], NDArray[np.uint8]], *, outside: str = "") -> Hidden:
-    """Find the styles whose text nobody sees.
+def take_out_hidden(root: Any, markup: str) -> tuple[Finding, ...]:
+    """Remove from a parsed page what its own styles hide; elements without text of their own are left to the caller.
+
+    Nothing is reported, though taken out, that pages hide for their readers' sake (texts for screen readers, menus,
+    dialogs, parts for print or for another state), unless it addresses an assistant.
 
     Args:
-        picture: renders the page at so many pixels per point, (height, width, 3); called only where colours leave
-            doubt.
-        outside: text that was already left out, because it stands beyond the page's edges.
+        root: lxml's tree, changed in place.
+        markup: what it was made of.
     """
-    scanned = drawn.pictured(page.width, page.height) >= _SCANNED
-    style_of = np.array(page.style_of, np.int64)
-    counts = np.bincount(style_of[style_of >= 0], minlength=len(page.styles))
-    centres = _centres(page, style_of)
-    why: dict[int, str] = {}
-    doubtful: list[int] = []
-    layer = 0
-    for at, style in enumerate(page.styles[:_MAX_STYLES]):
-        if not style.run or not counts[at]:
+    if not _STYLED.search(markup):
+        return ()
+    sheet = StyleSheet()
+    for style in root.iter("style"):
+        if style.get("media", "all").lower() in ("all", "screen", ""):
+            sheet.add(style.text or "")
+    if any("stylesheet" in (link.get("rel") or "").lower() for link in root.iter("link")):
+        sheet.complete = False
+    taken = _Taken([])
+    body = _Look((0, 0, 0), _WHITE if sheet.complete else None, 16.0, True)
+    dropped: list[Any] = []
+    stack: list[tuple[Any, _Look]] = [(root, body)]
+    while stack:  # not by recursion: pages are nested deeper than Python's stack
+        element, above = stack.pop()
+        if not isinstance(element.tag, str) or element.tag in _TEXTLESS:
             continue
-        drawing = ctypes.cast(style.run, raw.FPDF_PAGEOBJECT)
-        mode = raw.FPDFTextObj_GetTextRenderMode(drawing)
-        if mode == _INVISIBLE:
-            if scanned:
-                layer += int(counts[at])
-            else:
-                why[at] = "mode"
+        style = sheet.style_of(element) if sheet.always or "style" in element.attrib else {}
+        how = _gone(element, style)
+        if how:
+            taken.add(how, _words_of(element), _is_ordinary(element, style, sheet))
+            dropped.append(element)
             continue
-        if style.size < _TINY_POINTS:
-            doubtful.append(at)
-        if mode not in (0, 4):  # 0: filled; 4: filled, and clips what follows
-            continue
-        colour = colour_of(drawing)
-        if colour is None:
-            continue
-        if colour[3] < _FAINT_ALPHA:
-            why[at] = "alpha"
-        elif _like_background(colour[:3], centres[at], drawn, drawn.order.get(style.run, 1 << 60)):
-            doubtful.append(at)
-    if doubtful:
-        rows = _rows_by_style(page, doubtful)
-        shown: NDArray[np.float64] | None = None
-        for at in doubtful:
-            boxes = rows.get(at)
-            if boxes is None:
-                continue
-            if page.styles[at].size < _TINY_POINTS and float((boxes[:, 3] - boxes[:, 1]).max()) < _TINY_POINTS:
-                why[at] = "tiny"
-                continue
-            if shown is None:
-                shown = picture(_SCALE).astype(np.float64)
-            if page.styles[at].size >= _TINY_POINTS and not _leaves_ink(boxes, shown, page):
-                why[at] = "colour"
-    return Hidden(
-        styles=frozenset(why),
-        findings=tuple(_findings(page, why, outside)),
-        scanners_layer=layer > 0.5 * max(1, int(counts.sum())),
+        look = _look(element, style, above, sheet)
+        how = _unseen(look)
+        if how and element.text and element.text.strip():
+            taken.add(how, element.text, _is_ordinary(element, style, sheet))
+            element.text = " "
+        for child in element:
+            if how and child.tail and child.tail.strip():
+                taken.add(how, child.tail, _is_ordinary(element, style, sheet))
+                child.tail = " "
+        stack.extend((child, look) for child in reversed(element))
+    for element in dropped:
+        if element.getparent() is not None:
+            element.drop_tree()
+    return taken.findings()
+
+
+@dataclass(slots=True)
+class _Taken:
+    pieces: list[tuple[str, str, bool]]  # how it is hidden, words, whether that is ordinary
+
+    def add(self, how: str, words: str, ordinary: bool) -> None:
+        words = " ".join(words.split())
+        if not _LETTER.search(words):
+            return
+        if self.pieces and self.pieces[-1][0] == how and self.pieces[-1][2] == ordinary:
+            words = self.pieces.pop()[1] + " " + words
+        self.pieces.append((how, words, ordinary))
+
+    def findings(self) -> tuple[Finding, ...]:
+        told = [
+            hidden_finding(how, words) for how, words, ordinary in self.pieces if not ordinary or instructions_in(words)
+        ]
+        return tuple(dict.fromkeys(told))[:MAX_FINDINGS]
+
+
+def hidden_finding(how: str, words: str, *, page: int | None = None) -> Finding:
+    """Hidden text that was left out; `how` completes "Text that no reader sees (...)"."""
+    addressed = " It addresses an assistant." if instructions_in(words) else ""
+    told = f"Text that no reader sees ({how}) was left out.{addressed}"
+    return Finding("hidden_text", told, excerpt_of(words), page)
+
+
+def _words_of(element: Any) -> str:
+    pieces = []
+    for one in element.iter():
+        if isinstance(one.tag, str) and one.tag not in _TEXTLESS and one.text:
+            pieces.append(one.text)
+        if one is not element and one.tail:
+            pieces.append(one.tail)
+    return " ".join(pieces)
+
+
+def _gone(element: Any, style: Style) -> str:
+    """How an element is hidden with all that is in it, or ""."""
+    if "hidden" in element.attrib and element.get("hidden").lower() != "until-found" and "display" not in style:
+        return "hidden"
+    if "class" in element.attrib and _SCREEN_READER.search(element.get("class")):
+        return "for screen readers"
+    if not style:
+        return ""
+    if style.get("display") == "none":
+        return "display: none"
+    opacity = pixels(style.get("opacity", "1"))
+    moving = any(_MOVING.match(name) for name in style)  # shown by and by, as the page is opened or scrolled
+    if opacity is not None and opacity < 0.05 and not moving:
+        return "opacity 0"
+    if style.get("position") in ("absolute", "fixed"):
+        offsets = (pixels(style.get(side, "")) for side in ("left", "right", "top", "bottom"))
+        if any(offset is not None and offset <= _OFF_SCREEN_PX for offset in offsets):
+            return "off the screen"
+    if re.match(r"rect\(\s*[01]?(?:px)?[\s,]+[01](?:px)?[\s,]+[01](?:px)?", style.get("clip", "")) or re.match(
+        r"inset\(\s*(?:50|100)%|circle\(\s*0", style.get("clip-path", "")
+    ):
+        return "clipped away"
+    if (indent := pixels(style.get("text-indent", ""))) is not None and indent <= _OFF_SCREEN_PX:
+        return "off the screen"
+    if "hidden" in style.get("overflow", "") and not moving:
+        sizes = (pixels(style.get(side, "")) for side in ("height", "width", "max-height", "max-width"))
+        if any(size is not None and size <= 1 for size in sizes):
+            return "in a box without room"
+    if re.search(r"scale[xy3d]*\(\s*0(?:\.0+)?\s*[,)]", style.get("transform", "")) and not moving:
+        return "scaled to nothing"
+    return ""
+
+
+def _look(element: Any, style: Style, above: _Look, sheet: StyleSheet) -> _Look:
+    attributes = element.attrib
+    if not style and not attributes and element.tag not in ("a", "button"):
+        return above
+    text = style.get("color") or (attributes.get("color") if element.tag == "font" else None)
+    if element.tag == "body":
+        text = text or attributes.get("text")
+    now = above
+    own = colour(text) if text and text not in ("inherit", "currentcolor") else None
+    if text and text != "inherit":
+        now = replace(now, colour=own)
+    elif element.tag == "a" and "href" in attributes:
+        now = replace(now, colour=_LINK)
+    painted = style.get("background-color") or style.get("background") or attributes.get("bgcolor")
+    if "url(" in (painted or "") or "gradient" in (painted or "") or "background-image" in style:
+        now = replace(now, background=None)
+    elif painted:
+        found = [one for word in _words(painted) if (one := colour(word)) is not None]
+        if found and not isinstance(found[0], str):
+            now = replace(now, background=found[0])
+        elif not found and painted != "none":
+            now = replace(now, background=None)
+    elif element.tag in ("button", "input", "mark") or "background" in attributes:
+        now = replace(now, background=None)
+    elif not sheet.complete and own is not None:
+        now = replace(now, background=None)  # what is not read may paint here
+    elif style.get("position") in ("absolute", "fixed", "relative") and _over_picture(element):
+        now = replace(now, background=None)
+    if "text" in style.get("background-clip", "") + style.get("-webkit-background-clip", ""):
+        now = replace(now, colour=None)
+    size = style.get("font-size") or next(
+        (word.partition("/")[0] for word in style.get("font", "").split() if pixels(word.partition("/")[0])), ""
     )
+    if size and (length := pixels(size, now.font_px)) is not None:
+        now = replace(now, font_px=length)
+    elif size:  # small, medium, calc(...)
+        now = replace(now, font_px=16.0)
+    visibility = style.get("visibility")
+    if visibility in ("hidden", "collapse", "visible"):
+        moving = any(_MOVING.match(name) for name in style)
+        now = replace(now, visible=visibility == "visible" or moving)
+    return now
 
 
-def without(page: Page, styles: frozenset[int]) -> Page:
-    """The page without the characters of these styles."""
-    if not styles:
-        return page
-    kept = [i for i, style in enumerate(page.style_of) if style not in styles]
-    return Page(
-        page.number, page.width, page.height, [page.characters[i] for i in kept], page.boxes[kept], page.styles,
-        [page.style_of[i] for i in kept], page.rules,
-    )  # fmt: skip
+def _words(value: str) -> list[str]:
+    return re.findall(r"[\w#.-]+\([^)]*\)|[#\w.-]+", value)
 
 
-def _centres(page: Page, style_of: NDArray[np.int64]) -> NDArray[np.float64]:
-    """(styles, 2): the middle of each style's first character that has a box."""
-    centres = np.full((len(page.styles), 2), -1.0)
-    real = np.flatnonzero(page.boxes.any(axis=1) & (style_of >= 0))
-    styles, first = np.unique(style_of[real], return_index=True)
-    boxes = page.boxes[real[first]]
-    centres[styles] = (boxes[:, :2] + boxes[:, 2:]) / 2
-    return centres
+def _over_picture(element: Any) -> bool:
+    """Whether it may lie over a picture: white words on a photograph are no secret."""
+    around = element.getparent() if element.getparent() is not None else element
+    return next(around.iter("img", "picture", "video", "canvas", "svg"), None) is not None
 
 
-def _rows_by_style(page: Page, styles: Iterable[int]) -> dict[int, NDArray[np.float64]]:
-    wanted = set(styles)
-    found: dict[int, list[int]] = {}
-    for i, style in enumerate(page.style_of):
-        if style in wanted and not page.characters[i].isspace() and len(found.setdefault(style, [])) < _SAMPLED:
-            found[style].append(i)
-    return {style: page.boxes[at] for style, at in found.items() if page.boxes[at].any()}
+def _unseen(look: _Look) -> str:
+    """How text of this look is hidden, or ""."""
+    if not look.visible:
+        return "visibility: hidden"
+    if look.font_px < _MIN_FONT_PX:
+        return "smaller than 2 pixels"
+    if look.colour == TRANSPARENT:
+        return "transparent"
+    if look.background is not None and isinstance(look.colour, tuple) and alike(look.colour, look.background):
+        return "in the colour of its background"
+    return ""
 
 
-def _like_background(colour: tuple[int, ...], centre: NDArray[np.float64], drawn: Drawn, order: int) -> bool:
-    """Whether the plain shapes beneath leave the text without contrast; white paper where there are none."""
-    background = np.array([255, 255, 255])
-    if len(drawn.fills):
-        x, y = centre
-        f = drawn.fills
-        under = (f[:, 0] <= x) & (x <= f[:, 2]) & (f[:, 1] <= y) & (y <= f[:, 3])
-        under &= (drawn.fill_order < order) & (drawn.colours[:, 0] >= 0)
-        if under.any():
-            background = drawn.colours[np.flatnonzero(under)[-1]]
-    return bool(np.abs(np.array(colour) - background).max() <= _SAME_COLOUR) or min(colour) >= 255 - _SAME_COLOUR
-
-
-def _leaves_ink(boxes: NDArray[np.float64], shown: NDArray[np.float64], page: Page) -> bool:
-    """Whether the picture of the page differs within the letters' boxes from one pixel to the next."""
-    scale = np.array([shown.shape[1] / page.width, shown.shape[0] / page.height] * 2)
-    visible = looked = 0
-    for x0, y0, x1, y1 in boxes * scale:
-        area = shown[max(0, int(y0)) : int(np.ceil(y1)), max(0, int(x0)) : int(np.ceil(x1))]
-        if area.size:
-            looked += 1
-            visible += bool(np.ptp(area, axis=(0, 1)).max() > _SAME_COLOUR)
-    return visible > 0.3 * looked
-
-
-def _findings(page: Page, why: dict[int, str], outside: str) -> Iterable[Finding]:
-    texts: dict[str, list[str]] = {}
-    for i, style in enumerate(page.style_of):
-        if style in why:
-            texts.setdefault(why[style], []).append(page.characters[i])
-    if outside:
-        texts["outside"] = [outside]
-    for reason, characters in texts.items():
-        text = " ".join("".join(characters).split())
-        if any(map(str.isalnum, text)):
-            yield Finding(
-                "hidden_text",
-                f"Page {page.number} holds text {_WORDS[reason]}, which its readers do not see. It was left out.",
-                text[:200],
-                page.number,
-            )
+def _is_ordinary(element: Any, style: Style, sheet: StyleSheet) -> bool:
+    if "mso-hide" in style or sheet.shown_sometimes(element):
+        return True
+    for one in (element, *itertools.islice(element.iterancestors(), 4)):
+        if one.tag in ("body", "html"):
+            break
+        if one.tag in _ORDINARY_TAGS or one.get("role") in _ROLES or one.get("aria-modal"):
+            return True
+        if _FOR_READERS.search(f"{one.get('class', '')} {one.get('id', '')}"):
+            return True
+    words = _words_of(element)
+    return len(words) < 60 and _SKIP.match(words) is not None

@@ -32,12 +32,14 @@ from unstructured.partition.text import partition_text
 
 from ingest.canonical import Block, assemble, canonical
 from ingest.errors import DocumentError
+from ingest.hidden_text import take_out_hidden
 from ingest.language import detect_language
 from ingest.mail import Mail, read_eml, read_msg
-from ingest.model import Category, ParsedDocument
+from ingest.model import Category, Finding, ParsedDocument
 from ingest.plain_text import LIST_MARK, text_paragraphs
 from ingest.sniffing import MEDIA_TYPES, Kind, decode, refuse_entities
 from ingest.spreadsheets import csv_blocks, xlsx_blocks
+from ingest.suspicion import instructions_in, invisible_in
 
 _LANGUAGES: Final = ["eng"]  # named, or unstructured detects per element; our own detection reads the whole text
 _MAX_TEXT_CHARS: Final = 50_000_000
@@ -84,6 +86,8 @@ class Parsed:
     title: str = ""
     page_count: int | None = None
     warnings: tuple[str, ...] = ()
+    findings: tuple[Finding, ...] = ()
+    raw: str = ""  # the text before it was made canonical, where that was done while reading
 
 
 # -- the language model that is not downloaded -------------------------------------------------------------------------
@@ -117,6 +121,7 @@ def prepare() -> None:
     unstructured_tokenize._load_spacy_model = _blank_english
     partition_html(text="<p>A first sentence loads what is loaded late.</p>", languages=_LANGUAGES)
     partition_text(text="A first paragraph is written here.", languages=_LANGUAGES)
+    instructions_in("The patterns are compiled here.")
     detect_language("A text of some length, so that the profiles of all languages are loaded before the first fork.")
 
 
@@ -156,7 +161,16 @@ def parse_file(path: Path, kind: Kind, *, name: str) -> ParsedDocument:
         language=detect_language(text),
         media_type=MEDIA_TYPES[kind],
         warnings=parsed.warnings,
+        findings=(*parsed.findings, *_suspicions(parsed, text)),
     )
+
+
+def _suspicions(parsed: Parsed, text: str) -> Iterator[Finding]:
+    """What the words and characters of a text give away, whatever its format."""
+    invisible = invisible_in(parsed.raw or "\n".join(block.text for block in parsed.blocks))
+    if invisible:
+        yield invisible
+    yield from instructions_in(text)
 
 
 def _hides_something(path: Path, kind: Kind) -> bool:
@@ -225,7 +239,8 @@ _KEPT_BREAK: Final = "\u2028"  # stands for a line break that is kept, while uns
 
 
 def _read_txt(path: Path, name: str) -> Parsed:
-    return Parsed(_text_blocks(decode(path.read_bytes())))
+    text = decode(path.read_bytes())
+    return Parsed(_text_blocks(text), raw=text)
 
 
 def _text_blocks(text: str) -> list[Block]:
@@ -261,14 +276,12 @@ _LIST_AFTER_TEXT: Final = re.compile(
 )
 _EXTENSIONS: Final = ("tables", "fenced_code", "sane_lists")
 _DECLARED: Final = re.compile(rb"""(?:charset|encoding)\s*=\s*["']?([\w-]{3,30})""", re.IGNORECASE)
-_HIDING: Final = re.compile(
-    r"display\s*:\s*none|visibility\s*:\s*hidden|font-size\s*:\s*0(px|pt|em|%)?\s*(;|$)", re.IGNORECASE
-)
 _NOT_SHOWN: Final = ("script", "style", "template", "noscript", "head", "svg", "iframe", "object", "select", "datalist")
 
 
 def _read_md(path: Path, name: str) -> Parsed:
-    text = canonical(decode(path.read_bytes()))
+    raw = decode(path.read_bytes())
+    text = canonical(raw)
     title = ""
     front = _FRONT_MATTER.match(text)
     if front:  # site generators keep a page's title there; it is no text of the page
@@ -276,7 +289,8 @@ def _read_md(path: Path, name: str) -> Parsed:
         title = found[2] if found else ""
         text = text[front.end() :]
     rendered = markdown.markdown(_LIST_AFTER_TEXT.sub("\\1\n\n\\2", text), extensions=_EXTENSIONS)
-    return Parsed(_html_blocks(rendered), title)
+    blocks, findings = _html_blocks(rendered)
+    return Parsed(blocks, title, findings=findings, raw=raw)
 
 
 def _read_html(path: Path, name: str) -> Parsed:
@@ -285,26 +299,25 @@ def _read_html(path: Path, name: str) -> Parsed:
     text = decode(content, declared=declared[1].decode("ascii") if declared else None)
     found = re.search(r"<title[^>]*>(.*?)</title>", text[:100_000], re.IGNORECASE | re.DOTALL)
     title = lxml_html.fromstring(found[0]).text_content() if found and found[1].strip() else ""
-    return Parsed(_html_blocks(text), title)
+    blocks, findings = _html_blocks(text)
+    return Parsed(blocks, title, findings=findings, raw=text)
 
 
-def _html_blocks(markup: str) -> list[Block]:
-    """What a browser would show, by unstructured; hidden parts are taken out before it looks."""
+def _html_blocks(markup: str) -> tuple[list[Block], tuple[Finding, ...]]:
+    """What a browser would show, by unstructured; hidden parts are taken out before it looks, and reported."""
     parser = lxml_html.HTMLParser(
         remove_comments=True, remove_pis=True, huge_tree=False, no_network=True, encoding="utf-8"
     )
     text = canonical(markup)
     if not text.strip():
-        return []
+        return [], ()
     try:
         root = lxml_html.document_fromstring(text.encode("utf-8"), parser=parser)
     except etree.ParserError:
-        return []
+        return [], ()
+    findings = take_out_hidden(root, text)
     for element in list(root.iter()):
-        hidden = isinstance(element.tag, str) and (
-            element.tag in _NOT_SHOWN or "hidden" in element.attrib or _HIDING.search(element.get("style", ""))
-        )
-        if hidden and element.getparent() is not None:
+        if element.tag in _NOT_SHOWN and element.getparent() is not None:
             element.drop_tree()
         elif element.tag == "br":
             element.tail = " " + (element.tail or "")
@@ -316,7 +329,7 @@ def _html_blocks(markup: str) -> list[Block]:
         if block.category == "title" and _squashed(block.text) not in headings:
             block = Block("text", block.text)  # a short line that unstructured took for one
         blocks.append(block)
-    return blocks
+    return blocks, findings
 
 
 # -- office files ------------------------------------------------------------------------------------------------------
@@ -382,13 +395,17 @@ def _read_tsv(path: Path, name: str) -> Parsed:
 
 def _read_mail(mail: Mail) -> Parsed:
     blocks = [Block("text", mail.header)]
+    findings: list[Finding] = []
     for text, rich in mail.bodies:
-        blocks.extend(_html_blocks(text) if rich else _text_blocks(text))
+        shown, hidden = _html_blocks(text) if rich else (_text_blocks(text), ())
+        blocks.extend(shown)
+        findings.extend(hidden)
     warnings: tuple[str, ...] = ()
     if mail.attachments:
         listed = ", ".join(map(repr, mail.attachments[:20]))
         warnings = (f"Attachments are not read: {listed}. Save them and add them as files.",)
-    return Parsed(blocks, mail.subject, warnings=warnings)
+    raw = "\n".join((mail.header, *(text for text, _ in mail.bodies)))
+    return Parsed(blocks, mail.subject, warnings=warnings, findings=tuple(findings), raw=raw)
 
 
 def _read_xml(path: Path, name: str) -> Parsed:
