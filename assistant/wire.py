@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from datetime import date
 from typing import Any
 
 from assistant.model import Answer, Citation
+from ingest.intake import Item
 from ingest.model import Document, Locator, Receipt
 from retrieval.model import Hit, SearchResult
 
@@ -129,4 +131,36 @@ def document_json(document: Document) -> dict[str, Any]:
         "chunks": document.chunks,
         "bytes": document.bytes,
         "updated_at": document.updated_at.isoformat(),
+        "review_by": _day(document.review_by),
+        "effective_from": _day(document.effective_from),
+        "expires_on": _day(document.expires_on),
+        "superseded_by": None if document.superseded_by is None else str(document.superseded_by),
+        "parent": None if document.parent is None else str(document.parent),
+        "findings": document.findings,
+        "warnings": document.warnings,
+    }
+
+
+def _day(day: date | None) -> str | None:
+    return None if day is None else day.isoformat()
+
+
+def item_json(item: Item) -> dict[str, Any]:
+    """One file's way through the queue."""
+    return {
+        "job": str(item.id),
+        "batch": str(item.batch),
+        "kind": item.kind,
+        "collection": item.identity.collection,
+        "source": item.identity.source,
+        "state": item.state,
+        "stage": item.stage,
+        "done": item.done,
+        "total": item.total,
+        "bytes": item.byte_count,
+        "starts": item.starts,
+        "queued_at": item.queued_at.isoformat(),
+        "started_at": None if item.started_at is None else item.started_at.isoformat(),
+        "finished_at": None if item.finished_at is None else item.finished_at.isoformat(),
+        "receipt": None if item.receipt is None else receipt_json(item.receipt),
     }

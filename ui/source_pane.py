@@ -68,7 +68,7 @@ def show_source(quoth: Quoth, reader: Reader, answer: Answer, opened: OpenSource
         st.error(wording.literal(str(error)))
         return
     _heading(target, document)
-    if document.media_type == "application/pdf" and target.locator.page is not None:
+    if has_page_images(document.media_type) and target.locator.page is not None:
         _page(quoth, reader, target, opened, document, bar)
     else:
         _section(quoth, reader, target)
