@@ -28,6 +28,11 @@ def readable(reader: Reader) -> ColumnElement[bool]:
     return func.array_append(schema.document.c.readers, "*").op("&&")(list(reader.principals))
 
 
+def has_page_images(media_type: str) -> bool:
+    """Whether the pages of a document of this kind can be drawn, with a citation's boxes on them."""
+    return media_type == "application/pdf" or media_type.startswith("image/")
+
+
 def in_scope(collection: str | None) -> ColumnElement[bool]:
     """The collection asked for; None is all but the scratch collections of evaluations."""
     return func.quoth_in_scope(schema.document.c.collection, collection)
@@ -121,14 +126,14 @@ class Catalog:
         return self._originals.read(row.sha256), row.media_type
 
     def page_image(self, reader: Reader, document: DocumentId, version: int, page: int, *, scale: float = 1.6) -> bytes:
-        """One PDF page as PNG, as displayed, rendered by the parser's process.
+        """One page of a PDF or of a picture file as PNG, as displayed, rendered by the parser's process.
 
         Args:
             page: from 1.
             scale: pixels per point.
         """
         row = self._version(reader, document, version)
-        if row.media_type != "application/pdf" or not 1 <= page <= (row.page_count or 0):
+        if not has_page_images(row.media_type) or not 1 <= page <= (row.page_count or 0):
             raise UsageError(f"{row.title!r} has no page {page} to show.")
         with self._originals.local_file(row.sha256) as file:
             return self._parser.render_page(file, page, scale=scale)

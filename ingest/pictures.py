@@ -30,6 +30,9 @@ _FORMATS: Final[dict[Kind, str]] = {
 }  # fmt: skip
 _DPI: Final = 96.0  # where a picture does not say, or says nonsense: what screens are taken to have
 _SENSIBLE_DPI: Final = (50.0, 2400.0)
+_MOST_POINTS: Final = (
+    1440.0  # cameras write 72 dpi into pictures of twelve million pixels: a page of half a metre will do
+)
 _BROKEN: Final = (OSError, SyntaxError, ValueError, EOFError, struct.error, KeyError, IndexError, OverflowError)
 
 
@@ -150,6 +153,8 @@ def _page(file: Image.Image, number: int, max_pixels: int, name: str) -> tuple[I
         if file.format == "JPEG":
             file.draft("RGB", (MAX_SIDE, MAX_SIDE))  # unpacks a large photograph at a half or a quarter of its size
         sized = (width * 72 / dpi[0], height * 72 / dpi[1])
+        shrunk = min(1.0, _MOST_POINTS / max(sized))
+        sized = (sized[0] * shrunk, sized[1] * shrunk)
         turned = file.getexif().get(0x0112, 1) in (5, 6, 7, 8)
         upright = _flat(ImageOps.exif_transpose(file))
         return upright, *(sized[::-1] if turned else sized)

@@ -14,6 +14,7 @@ import streamlit as st
 
 from assistant.model import Answer
 from ingest.access import Reader
+from ingest.catalog import has_page_images
 from ingest.errors import DocumentError, QuothError, ServiceError, UsageError
 from ingest.model import Box, Document, DocumentId, Locator
 from ui import page_image, wording
