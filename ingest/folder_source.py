@@ -45,7 +45,7 @@ class FolderSource:
             except OSError as error:
                 if not folder:
                     raise ServiceError(
-                        f"The folder {str(self.root)!r} cannot be listed ({error.strerror}). Check that you may read it."
+                        f"The folder {str(self.root)!r} cannot be listed ({error.strerror}). Check that you may."
                     ) from error
                 yield _unlisted(folder, error)
                 continue

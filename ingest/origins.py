@@ -197,7 +197,7 @@ class Origin:
                 }
                 for one in found
                 if one.fingerprint is not None
-                and (one.reason in STAYS if one.reason else held.get(one.document) == one.sha256)  # type: ignore[arg-type]
+                and (one.reason in STAYS if one.reason else held.get(one.document) == one.sha256)
             ]
             if rows:
                 connection.execute(upsert(s).on_conflict_do_nothing(), rows)

@@ -6,6 +6,7 @@ here keeps or prints them.
 
 from __future__ import annotations
 
+import os
 import re
 import tempfile
 import time
@@ -151,7 +152,7 @@ class StoreSource:
         descriptor, name = tempfile.mkstemp(prefix="fetched-", dir=folder)
         copy = Path(name)
         try:
-            with open(descriptor, "wb") as target, self._fs.open(entry.place, "rb") as file:
+            with os.fdopen(descriptor, "wb") as target, self._fs.open(entry.place, "rb") as file:
                 copied = 0
                 while block := file.read(BLOCK_BYTES):
                     copied += target.write(block)
