@@ -51,7 +51,7 @@ def lay_out(pages: Sequence[Page], outline: Sequence[tuple[int, int, str]]) -> I
         for line in all_lines(paragraph):
             if line.page not in quantised:
                 quantised[line.page] = by_number[line.page].quantised()
-        yield block_of(paragraph, by_number, quantised, words)
+        yield block_of(paragraph, quantised, words)
 
 
 def _forgive_typewriters(pages: Iterable[Sequence[Fragment]]) -> None:

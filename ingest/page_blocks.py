@@ -9,8 +9,8 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from ingest.canonical import Block, Run, canonical_run
-from ingest.page_text import HYPHENS, Line, Page
+from ingest.canonical import Block, Run, canonical, canonical_run
+from ingest.page_text import HYPHENS, Line
 from ingest.paragraphs import Paragraph, all_lines
 
 _WORD: Final = re.compile(r"[^\W\d_]+(?:-[^\W\d_]+)*")
@@ -37,42 +37,36 @@ def _keeps_hyphen(left: str, right: str, words: frozenset[str]) -> bool:
 
 
 class _Writer:
-    """Collects characters and boxes page by page."""
+    """Collects text and boxes page by page."""
 
-    def __init__(self, pages: dict[int, Page], quantised: dict[int, NDArray[np.uint16]]) -> None:
-        self._pages = pages
+    def __init__(self, quantised: dict[int, NDArray[np.uint16]]) -> None:
         self._quantised = quantised
         self._parts: list[tuple[int, list[str], list[NDArray[np.uint16]]]] = []
-        self._nowhere = np.zeros(4, np.uint16)
 
     def line(self, line: Line, *, until: int | None = None) -> None:
         self._turn_to(line.page)
-        _, characters, rows = self._parts[-1]
-        page, boxes = self._pages[line.page], self._quantised[line.page]
-        for index in line.indices[:until]:
-            character = page.characters[index] if index >= 0 else " "
-            if character.isspace():
-                character = " "
-            characters.append("-" if character == "\u00ad" else character)
-            rows.append(boxes[index] if index >= 0 else self._nowhere)
+        _, texts, rows = self._parts[-1]
+        texts.append(line.text[:until].replace("\u00ad", "-"))
+        rows.append(self._quantised[line.page][line.indices[:until]])  # -1 takes the last row: no box
 
     def made(self, text: str, page: int) -> None:
         """Characters that no page shows."""
         if not self._parts:
             self._turn_to(page)
-        _, characters, rows = self._parts[-1]
-        characters.extend(text)
-        rows.extend([self._nowhere] * len(text))
+        _, texts, rows = self._parts[-1]
+        texts.append(text)
+        rows.append(np.zeros((len(text), 4), np.uint16))
 
     def _turn_to(self, page: int) -> None:
         if not self._parts or self._parts[-1][0] != page:
             self._parts.append((page, [], []))
 
     def runs(self) -> tuple[Run, ...]:
-        return tuple(
-            canonical_run(page, characters, np.array(rows, np.uint16).reshape(-1, 4))
-            for page, characters, rows in self._parts
-        )
+        return tuple(_run(page, "".join(texts), np.concatenate(rows)) for page, texts, rows in self._parts if rows)
+
+
+def _run(page: int, text: str, boxes: NDArray[np.uint16]) -> Run:
+    return Run(page, text, boxes) if canonical(text) == text else canonical_run(page, text, boxes)
 
 
 def _write_lines(writer: _Writer, lines: Sequence[Line], words: frozenset[str]) -> None:
@@ -88,10 +82,14 @@ def _write_lines(writer: _Writer, lines: Sequence[Line], words: frozenset[str]) 
             writer.made("\n" if line.mono and following.mono else " ", line.page)
 
 
-def block_of(
-    paragraph: Paragraph, pages: dict[int, Page], quantised: dict[int, NDArray[np.uint16]], words: frozenset[str]
-) -> Block:
-    writer = _Writer(pages, quantised)
+def block_of(paragraph: Paragraph, quantised: dict[int, NDArray[np.uint16]], words: frozenset[str]) -> Block:
+    """The block of a paragraph or table.
+
+    Args:
+        quantised: by page, `Page.quantised`.
+        words: of `vocabulary`.
+    """
+    writer = _Writer(quantised)
     page = paragraph.lines[0].page
     if paragraph.table is None:
         _write_lines(writer, paragraph.lines, words)

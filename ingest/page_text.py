@@ -19,6 +19,12 @@ FULL: Final = 65535  # page maps hold fractions of the page in 16 bits
 HYPHENS: Final = "\u00ad-\u2010"  # the first is what PDFium calls a hyphen at a line's end
 _CELL_GAP_EM: Final = 1.0  # wider than any word space that justified text is seen to have
 _SAME_LINE_EM: Final = 0.5  # a superscript stands a third of its line's size higher, lines a whole one apart
+_NEWLINE: Final = 10
+_SOFT_HYPHEN: Final = 0xAD
+_SPACES: Final = np.array(
+    [*range(9, 14), *range(28, 33), 0x85, 0xA0, 0x1680, *range(0x2000, 0x200B), 0x2028, 0x2029, 0x202F, 0x205F, 0x3000],
+    np.uint32,
+)  # what str.isspace calls space
 # What opens an item of a list: a bullet, or a number or letter.
 BULLET: Final = re.compile(r"[•◦▪▫■□●○‣⁃∙·➢➤✓✔\uf0b7\uf0a7–—*-]\s|[•◦▪■●‣]")
 NUMBERED: Final = re.compile(r"(\(?(\d{1,3}|[a-zA-Z]|[ivxIVX]{1,4})[.)]|\d{1,2}(\.\d{1,2}){1,3}\.?)\s")
@@ -50,13 +56,14 @@ class Page:
     rules: NDArray[np.float64]  # (n, 4) thin boxes: the straight lines drawn on the page
 
     def quantised(self) -> NDArray[np.uint16]:
-        if not len(self.boxes):
-            return np.zeros((0, 4), np.uint16)
-        scale = np.array([self.width, self.height] * 2)
-        rows = np.clip(self.boxes / scale, 0.0, 1.0) * FULL
-        rows[:, :2], rows[:, 2:] = np.floor(rows[:, :2]), np.ceil(rows[:, 2:])
-        rows[~self.boxes.any(axis=1)] = 0
-        return rows.astype(np.uint16)
+        """(n + 1, 4): the boxes as fractions of the page in 16 bits; zeros where there is none, and in the last row."""
+        rows = np.zeros((len(self.boxes) + 1, 4), np.uint16)
+        if len(self.boxes):
+            scaled = np.clip(self.boxes / np.array([self.width, self.height] * 2), 0.0, 1.0) * FULL
+            scaled[:, :2], scaled[:, 2:] = np.floor(scaled[:, :2]), np.ceil(scaled[:, 2:])
+            scaled[~self.boxes.any(axis=1)] = 0
+            rows[:-1] = scaled
+        return rows
 
 
 @dataclass(slots=True)
@@ -118,96 +125,133 @@ class Line:
 
 def fragments_of(page: Page) -> list[Fragment]:
     """Cut the characters where a line ends, the baseline moves, a gap is wide or a ruling line stands between."""
+    count = len(page.characters)
+    if not count or not page.styles:
+        return []
+    text = "".join(page.characters)
+    codes = np.frombuffer(text.encode("utf-32-le", "surrogatepass"), np.uint32)
+    solid = np.asarray(page.boxes.any(axis=1))
+    space = np.isin(codes, _SPACES)
+    style_of = np.asarray(page.style_of, np.int64)
+    placed = (codes != _NEWLINE) & (style_of >= 0)
+    letters = np.flatnonzero(placed & ~space)
+    cut = _cuts(page, codes, solid, space, placed, style_of)
+    # Each fragment's letters follow each other; spaces between them belong to it, those at its ends to none.
+    group = np.cumsum(cut)[letters]
+    visible = solid[letters]
+    starts = np.flatnonzero(np.concatenate([[True], group[1:] != group[:-1]])) if len(letters) else np.zeros(0, int)
+    if not len(starts):
+        return []
+    boxes, own = page.boxes[letters], style_of[letters]
+    low = np.minimum.reduceat(np.where(visible[:, None], boxes[:, :2], np.inf), starts).tolist()
+    high = np.maximum.reduceat(np.where(visible[:, None], boxes[:, 2:], -np.inf), starts).tolist()
+    shown = np.add.reduceat(visible.astype(np.int64), starts)
+    bold_styles = np.array([style.bold for style in page.styles])
+    mono_styles = np.array([style.mono for style in page.styles])
+    bold = np.add.reduceat((bold_styles[own] & visible).astype(np.int64), starts) > 0.9 * shown
+    mono = np.add.reduceat((mono_styles[own] & visible).astype(np.int64), starts) > 0.9 * shown
+    single = np.minimum.reduceat(own, starts) == np.maximum.reduceat(own, starts)
+    ends = np.append(starts[1:], len(letters))
+    doubled = np.zeros(count, np.int64)
+    doubled[1:] = (space[1:] & (space[:-1] | (codes[1:] != 32))) | (style_of[1:] < 0)
+    uneven = np.cumsum(doubled)
+
     found: list[Fragment] = []
-    current: list[int] = []
-    boxes = [tuple(row) for row in page.boxes.tolist()]
-    solid: list[bool] = np.asarray(page.boxes.any(axis=1)).tolist()
-    tall = page.rules[(page.rules[:, 2] - page.rules[:, 0] <= 2.5) & (page.rules[:, 3] - page.rules[:, 1] > 5)]
-    last = -1  # the last visible character
-
-    def flush() -> None:
-        nonlocal current, last
-        fragment = _fragment(page, current, boxes, solid)
-        if fragment is not None:
-            found.append(fragment)
-        current, last = [], -1
-
-    for i, character in enumerate(page.characters):
-        if character == "\n":
-            flush()
+    for at, (start, end) in enumerate(zip(starts.tolist(), ends.tolist(), strict=True)):
+        if not shown[at]:
             continue
-        space = character.isspace()
-        if page.style_of[i] < 0 or (space and not current):
-            continue
-        if last >= 0 and solid[i]:
-            style, before = page.styles[page.style_of[i]], page.styles[page.style_of[last]]
-            size = max(style.size, before.size)
-            if style.upright != before.upright:
-                flush()
-            elif style.upright:
-                gap = boxes[i][0] - boxes[last][2]
-                moved = abs(style.baseline - before.baseline) > 0.6 * size
-                back = gap < -1.0 * size and not _right_to_left(character)
-                wide = gap > _CELL_GAP_EM * size and not _right_to_left(character)
-                if moved or wide or back or (len(tall) and not space and _rule_between(tall, boxes[last], boxes[i])):
-                    flush()
-        current.append(i)
-        if solid[i] and not space:
-            last = i
-        if character == "\u00ad" and i + 1 < len(boxes):
-            following = next((j for j in range(i + 1, min(i + 4, len(boxes))) if solid[j]), -1)
-            if following >= 0 and boxes[following][0] < boxes[i][0]:
-                flush()
-    flush()
+        first, last = int(letters[start]), int(letters[end - 1])
+        style = page.styles[own[start]]
+        if not single[at]:
+            counts = Counter(own[start:end][visible[start:end]].tolist())
+            style = page.styles[counts.most_common(1)[0][0]]
+        words = text[first : last + 1]
+        indices = list(range(first, last + 1))
+        if uneven[last] != uneven[first]:
+            indices, words = _one_space_each(text, indices)
+        (x0, y0), (x1, y1) = low[at], high[at]
+        found.append(
+            Fragment(
+                x0, y0, x1, y1, style.size, bool(bold[at]), bool(mono[at]), style.upright, style.baseline, indices, words
+            )
+        )  # fmt: skip
     return found
 
 
-def _fragment(page: Page, indices: list[int], boxes: list[tuple[float, ...]], solid: list[bool]) -> Fragment | None:
+def _cuts(
+    page: Page,
+    codes: NDArray[np.uint32],
+    solid: NDArray[np.bool_],
+    space: NDArray[np.bool_],
+    placed: NDArray[np.bool_],
+    style_of: NDArray[np.int64],
+) -> NDArray[np.bool_]:
+    """(n,): whether a fragment ends before the character, seen from the last letter before it."""
+    boxes = page.boxes
+    cut = codes == _NEWLINE
+    visible = np.where(solid & ~space & placed, np.arange(len(codes)), -1)
+    before = np.concatenate([[-1], np.maximum.accumulate(visible)[:-1]])
+    here = np.flatnonzero(solid & placed & (before >= 0))
+    last = before[here]
+    sizes = np.array([style.size for style in page.styles])
+    upright = np.array([style.upright for style in page.styles])
+    baselines = np.array([style.baseline for style in page.styles])
+    size = np.maximum(sizes[style_of[here]], sizes[style_of[last]])
+    moved = np.abs(baselines[style_of[here]] - baselines[style_of[last]]) > 0.6 * size
+    gap = boxes[here, 0] - boxes[last, 2]
+    backwards = _backwards(codes[here])
+    apart = moved | (~backwards & ((gap > _CELL_GAP_EM * size) | (gap < -1.0 * size)))
+    straight = upright[style_of[here]]
+    ends = np.where(straight == upright[style_of[last]], straight & apart, True)
+    tall = page.rules[(page.rules[:, 2] - page.rules[:, 0] <= 2.5) & (page.rules[:, 3] - page.rules[:, 1] > 5)]
+    if len(tall):
+        open_pairs = np.flatnonzero(straight & ~ends & ~space[here])
+        ends[open_pairs] = _rule_between(tall, boxes[last[open_pairs]], boxes[here[open_pairs]])
+    cut[here[ends]] = True
+    for i in np.flatnonzero(codes[:-1] == _SOFT_HYPHEN).tolist():
+        following = next((j for j in range(i + 1, min(i + 4, len(codes))) if solid[j]), -1)
+        if following >= 0 and boxes[following, 0] < boxes[i, 0]:
+            cut[i + 1] = True
+    return cut
+
+
+def _one_space_each(text: str, indices: list[int]) -> tuple[list[int], str]:
     kept: list[int] = []
     letters: list[str] = []
     for i in indices:
-        character = page.characters[i]
-        if not character.isspace():
-            letters.append(character)
-        elif letters and letters[-1] != " ":
+        if not text[i].isspace():
+            letters.append(text[i])
+        elif letters[-1] != " ":
             letters.append(" ")
         else:
             continue
         kept.append(i)
-    while letters and letters[-1] == " ":
-        letters.pop()
-        kept.pop()
-    shown = [i for i in kept if solid[i] and not page.characters[i].isspace()]
-    if not shown:
-        return None
-    counts = Counter(page.style_of[i] for i in shown)
-    style = page.styles[counts.most_common(1)[0][0]]
-    bold = sum(count for index, count in counts.items() if page.styles[index].bold) > 0.9 * len(shown)
-    mono = sum(count for index, count in counts.items() if page.styles[index].mono) > 0.9 * len(shown)
-    return Fragment(
-        min(boxes[i][0] for i in shown),
-        min(boxes[i][1] for i in shown),
-        max(boxes[i][2] for i in shown),
-        max(boxes[i][3] for i in shown),
-        style.size,
-        bold,
-        mono,
-        style.upright,
-        style.baseline,
-        kept,
-        "".join(letters),
-    )
+    return kept, "".join(letters)
+
+
+def _backwards(codes: NDArray[np.uint32]) -> NDArray[np.bool_]:
+    return ((codes >= 0x590) & (codes <= 0x8FF)) | ((codes >= 0xFB1D) & (codes <= 0xFEFC))
 
 
 def _right_to_left(character: str) -> bool:
     return "\u0590" <= character <= "\u08ff" or "\ufb1d" <= character <= "\ufefc"
 
 
-def _rule_between(tall: NDArray[np.float64], left: Sequence[float], right: Sequence[float]) -> bool:
-    a, b = sorted(((left[0] + left[2]) / 2, (right[0] + right[2]) / 2))
-    y = (right[1] + right[3]) / 2
+def _rule_between(
+    tall: NDArray[np.float64], left: NDArray[np.float64], right: NDArray[np.float64]
+) -> NDArray[np.bool_]:
+    """(n,): whether an upright rule stands between the middles of the n pairs of boxes."""
+    tall = tall[np.argsort(tall[:, 0] + tall[:, 2])]
     x = (tall[:, 0] + tall[:, 2]) / 2
-    return bool(((x > a) & (x < b) & (tall[:, 1] <= y) & (y <= tall[:, 3])).any())
+    middles = (left[:, 0] + left[:, 2]) / 2, (right[:, 0] + right[:, 2]) / 2
+    first = np.searchsorted(x, np.minimum(*middles), side="right")
+    until = np.searchsorted(x, np.maximum(*middles), side="left")
+    y = (right[:, 1] + right[:, 3]) / 2
+    between = np.zeros(len(y), np.bool_)
+    for at in np.flatnonzero(first < until).tolist():
+        rules = tall[first[at] : until[at]]
+        between[at] = bool(((rules[:, 1] <= y[at]) & (y[at] <= rules[:, 3])).any())
+    return between
 
 
 def lines_of(fragments: Iterable[Fragment], page: int) -> list[Line]:
@@ -224,7 +268,7 @@ def lines_of(fragments: Iterable[Fragment], page: int) -> list[Line]:
     lines = []
     for group in groups:
         text = "".join(f.text for f in group)
-        backwards = sum(map(_right_to_left, text)) > len(text) / 2
+        backwards = not text.isascii() and sum(map(_right_to_left, text)) > len(text) / 2
         group.sort(key=lambda f: f.indices[0] if backwards and f.indices else f.x0)
         lines.append(Line(group, page))
     return lines

@@ -138,11 +138,11 @@ def classify(paragraphs: list[Paragraph], body: float, outline: Sequence[tuple[i
             paragraph.category = "code"
             continue
         text = paragraph.text
-        key = _squashed(text)
-        level = bookmarks.get((paragraph.lines[0].page, key))
-        if level is None:
-            level = bookmarks.get((paragraph.lines[0].page, key.lstrip("0123456789")))
-        if level is not None and len(text) <= 250:
+        level = None
+        if bookmarks and len(text) <= 250:
+            key, page = _squashed(text), paragraph.lines[0].page
+            level = bookmarks.get((page, key), bookmarks.get((page, key.lstrip("0123456789"))))
+        if level is not None:
             paragraph.category, paragraph.depth = "title", level
             continue
         following = paragraphs[at + 1] if at + 1 < len(paragraphs) else None
@@ -196,7 +196,7 @@ def _is_heading(paragraph: Paragraph, body: float, bold_body: bool, following: P
 
 
 def _squashed(text: str) -> str:
-    return "".join(character for character in text.casefold() if character.isalnum())
+    return "".join(filter(str.isalnum, text.casefold()))
 
 
 def all_lines(paragraph: Paragraph) -> Iterable[Line]:
