@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from ingest.model import Category, Element, PageMap
 
 # Part of a version's identity: raised whenever the same bytes would give another text, other elements or other boxes.
-PARSER_PROFILE: Final = "1"
+PARSER_PROFILE: Final = "2"
 
 SEPARATOR: Final = "\n\n"
 

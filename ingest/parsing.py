@@ -31,12 +31,16 @@ from unstructured.partition.pptx import partition_pptx
 from unstructured.partition.text import partition_text
 
 from ingest.canonical import Block, assemble, canonical
+from ingest.ebook import read_epub
 from ingest.errors import DocumentError
 from ingest.hidden_text import take_out_hidden
 from ingest.language import detect_language
 from ingest.mail import Mail, read_eml, read_msg
 from ingest.model import Category, Finding, ParsedDocument
+from ingest.open_document import OpenDocument, read_odp, read_ods, read_odt
 from ingest.plain_text import LIST_MARK, text_paragraphs
+from ingest.restructured import rst_html
+from ingest.rich_text import rtf_blocks
 from ingest.sniffing import MEDIA_TYPES, Kind, decode, refuse_entities
 from ingest.spreadsheets import csv_blocks, xlsx_blocks
 from ingest.suspicion import instructions_in, invisible_in
@@ -175,10 +179,13 @@ def _suspicions(parsed: Parsed, text: str) -> Iterator[Finding]:
 
 def _hides_something(path: Path, kind: Kind) -> bool:
     """Whether a file without a letter of text holds something all the same: pictures, or parts we cannot read."""
-    if kind not in ("docx", "pptx", "xlsx"):
+    if kind not in ("docx", "pptx", "xlsx", "odt", "ods", "odp", "epub"):
         return path.stat().st_size > _SMALL_BYTES
     with zipfile.ZipFile(path) as archive:
-        return any(re.search(r"/media/|/embeddings/|afchunk|/drawings/", m.filename) for m in archive.infolist())
+        return any(
+            re.search(r"/media/|/embeddings/|afchunk|/drawings/|Pictures/|(?<!thumbnail)\.(jpe?g|png|svg)$", m.filename)
+            for m in archive.infolist()
+        )
 
 
 def _read(path: Path, kind: Kind, name: str) -> Parsed:
@@ -323,13 +330,32 @@ def _html_blocks(markup: str) -> tuple[list[Block], tuple[Finding, ...]]:
             element.tail = " " + (element.tail or "")
     shown = lxml_html.tostring(root, encoding="unicode")
     elements = partition_html(text=shown, languages=_LANGUAGES)
-    headings = {" ".join(heading.text_content().split()) for heading in root.iter("h1", "h2", "h3", "h4", "h5", "h6")}
+    headings = {_squashed(heading.text_content()) for heading in root.iter("h1", "h2", "h3", "h4", "h5", "h6")}
     blocks = []
     for _, block in _paired(elements):
         if block.category == "title" and _squashed(block.text) not in headings:
             block = Block("text", block.text)  # a short line that unstructured took for one
         blocks.append(block)
     return blocks, findings
+
+
+def _read_rst(path: Path, name: str) -> Parsed:
+    raw = canonical(decode(path.read_bytes()))
+    page, warnings = rst_html(raw)
+    blocks, findings = _html_blocks(page)
+    return Parsed(blocks, warnings=tuple(warnings), findings=findings, raw=raw)
+
+
+def _read_epub(path: Path, name: str) -> Parsed:
+    book = read_epub(path, name)
+    blocks: list[Block] = []
+    findings: list[Finding] = []
+    for page in book.pages:
+        own, hidden = _html_blocks(page)
+        blocks.extend(own)
+        findings.extend(hidden)
+    raw = "\n".join(block.text for block in blocks)
+    return Parsed(blocks, book.title, warnings=book.warnings, findings=tuple(findings), raw=raw)
 
 
 # -- office files ------------------------------------------------------------------------------------------------------
@@ -388,6 +414,15 @@ def _read_csv(path: Path, name: str) -> Parsed:
 
 def _read_tsv(path: Path, name: str) -> Parsed:
     return Parsed(list(csv_blocks(canonical(decode(path.read_bytes())), delimiter="\t")))
+
+
+def _read_open_document(document: OpenDocument) -> Parsed:
+    return Parsed(document.blocks, _own_title(document.title), document.slides, document.warnings)
+
+
+def _read_rtf(path: Path, name: str) -> Parsed:
+    blocks, title = rtf_blocks(path.read_bytes())
+    return Parsed(blocks, _own_title(title))
 
 
 # -- mail and data -----------------------------------------------------------------------------------------------------
@@ -458,6 +493,12 @@ _READERS: Final[dict[Kind, Callable[[Path, str], Parsed]]] = {
     "tsv": _read_tsv,
     "eml": lambda path, name: _read_mail(read_eml(path, name)),
     "msg": lambda path, name: _read_mail(read_msg(path, name)),
+    "rst": _read_rst,
+    "rtf": _read_rtf,
+    "epub": _read_epub,
+    "odt": lambda path, name: _read_open_document(read_odt(path, name)),
+    "ods": lambda path, name: _read_open_document(read_ods(path, name)),
+    "odp": lambda path, name: _read_open_document(read_odp(path, name)),
     "xml": _read_xml,
     "json": _read_json,
 }

@@ -12,7 +12,7 @@ from ingest.errors import DocumentError
 
 Kind = Literal[
     "pdf", "docx", "pptx", "xlsx", "msg", "csv", "tsv", "txt", "md", "html", "eml", "xml", "json",
-    "png", "jpeg", "tiff", "bmp", "webp", "gif",
+    "odt", "ods", "odp", "epub", "rtf", "rst", "png", "jpeg", "tiff", "bmp", "webp", "gif",
 ]  # fmt: skip
 
 MEDIA_TYPES: Final[dict[Kind, str]] = {
@@ -29,6 +29,12 @@ MEDIA_TYPES: Final[dict[Kind, str]] = {
     "eml": "message/rfc822",
     "xml": "application/xml",
     "json": "application/json",
+    "odt": "application/vnd.oasis.opendocument.text",
+    "ods": "application/vnd.oasis.opendocument.spreadsheet",
+    "odp": "application/vnd.oasis.opendocument.presentation",
+    "epub": "application/epub+zip",
+    "rtf": "application/rtf",
+    "rst": "text/x-rst",
     "png": "image/png",
     "jpeg": "image/jpeg",
     "tiff": "image/tiff",
@@ -38,8 +44,8 @@ MEDIA_TYPES: Final[dict[Kind, str]] = {
 }
 PICTURES: Final[tuple[Kind, ...]] = ("png", "jpeg", "tiff", "bmp", "webp", "gif")
 READ_FORMATS: Final = (
-    "PDF, Word (docx), PowerPoint (pptx), Excel (xlsx), HTML, Markdown, text, CSV, mail (eml) or a picture (PNG, JPEG, "
-    "TIFF)"
+    "PDF, Word (docx), PowerPoint (pptx), Excel (xlsx), OpenDocument (odt, ods, odp), RTF, EPUB, HTML, Markdown, text, "
+    "CSV, mail (eml, msg) or a picture (PNG, JPEG, TIFF)"
 )
 
 _HEAD_BYTES: Final = 4096
@@ -50,9 +56,12 @@ _MAX_CONTENT_TYPES_BYTES: Final = 4 << 20
 _BY_SUFFIX: Final[dict[str, Kind]] = {
     ".csv": "csv", ".tsv": "tsv", ".tab": "tsv", ".md": "md", ".markdown": "md", ".mdown": "md", ".mkd": "md",
     ".html": "html", ".htm": "html", ".xhtml": "html", ".eml": "eml", ".xml": "xml", ".json": "json",
-    ".jsonl": "json", ".ndjson": "json", ".txt": "txt", ".text": "txt", ".log": "txt", ".rst": "txt", ".org": "txt",
+    ".jsonl": "json", ".ndjson": "json", ".txt": "txt", ".text": "txt", ".log": "txt", ".rst": "rst", ".rest": "rst",
+    ".org": "txt",
 }  # fmt: skip
-_BINARY_SUFFIXES: Final = frozenset({".pdf", ".docx", ".pptx", ".xlsx", ".doc", ".xls", ".ppt", ".msg", ".odt"})
+_BINARY_SUFFIXES: Final = frozenset(
+    {".pdf", ".docx", ".pptx", ".xlsx", ".doc", ".xls", ".ppt", ".msg", ".odt", ".ods", ".odp", ".epub", ".rtf"}
+)
 _MAGIC: Final[tuple[tuple[bytes, str], ...]] = (
     (b"\x7fELF", "a program"),
     (b"MZ", "a program"),
@@ -63,7 +72,6 @@ _MAGIC: Final[tuple[tuple[bytes, str], ...]] = (
     (b"BZh", "a packed archive"),
     (b"\xfd7zXZ", "a packed archive"),
     (b"\x28\xb5\x2f\xfd", "a packed archive"),
-    (b"{\\rtf", "an RTF file"),
     (b"%!PS", "a PostScript file"),
     (b"SQLite format 3", "a database"),
     (b"ID3", "a sound"),
@@ -113,6 +121,8 @@ def sniff(path: Path, *, name: str, archive: ArchiveLimits) -> Kind:
         return _office_kind(path, name, size, archive)
     if head.startswith(_OLE):
         return _ole_kind(path, name)
+    if head.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"{\\rtf"):
+        return "rtf"
     for magic, picture in _PICTURE_MAGIC:
         if head.startswith(magic):
             return picture
@@ -163,32 +173,52 @@ def _office_kind(path: Path, name: str, size: int, limits: ArchiveLimits) -> Kin
                 raise DocumentError("encrypted", f"{name!r} is password-protected. Upload an unprotected copy.")
             names = {member.filename for member in members}
             if "[Content_Types].xml" in names:
-                with archive.open("[Content_Types].xml") as file:
-                    types = file.read(_MAX_CONTENT_TYPES_BYTES)
-                for member in members[:_MAX_CHECKED_MEMBERS]:
-                    if member.filename.endswith((".xml", ".rels")):
-                        with archive.open(member) as file:
-                            head = file.read(_HEAD_BYTES)
-                        wide = _wide_encoding(head)
-                        refuse_entities(head.decode(wide, "replace").encode() if wide else head, name)
+                types = _start(archive, "[Content_Types].xml", _MAX_CONTENT_TYPES_BYTES)
+                _refuse_entities_inside(archive, name)
                 for mark, kind in _OFFICE_MARKS:
                     if mark in types:
                         return kind
-            what = "an archive"
-            if "mimetype" in names:
-                with archive.open("mimetype") as file:
-                    declared = file.read(100).decode("ascii", "replace")
-                what = {
-                    "application/epub+zip": "an e-book",
-                    "application/vnd.oasis.opendocument.text": "an OpenDocument text",
-                    "application/vnd.oasis.opendocument.spreadsheet": "an OpenDocument spreadsheet",
-                    "application/vnd.oasis.opendocument.presentation": "an OpenDocument presentation",
-                }.get(declared.strip(), what)
-            raise _unsupported(name, what)
+            manifest = _start(archive, "META-INF/manifest.xml", _MAX_CONTENT_TYPES_BYTES)
+            declared = _start(archive, "mimetype", 100).decode("ascii", "replace").strip()
+            if not declared and (found := _ROOT_TYPE.search(manifest)):
+                declared = (found[1] or found[2]).decode("ascii", "replace")
+            open_kind = _OPEN_TYPES.get(declared.removesuffix("-template").removesuffix("-flat-xml"))
+            if open_kind is None and "META-INF/container.xml" in names:
+                open_kind = "epub"
+            if open_kind is None:
+                raise _unsupported(name, "an archive or a file of an unknown kind")
+            if b"encryption-data" in manifest:
+                raise DocumentError("encrypted", f"{name!r} is password-protected. Upload an unprotected copy.")
+            if open_kind != "epub":  # whose pages declare entities for their accents
+                _refuse_entities_inside(archive, name)
+            return open_kind
     except (zipfile.BadZipFile, NotImplementedError, EOFError, ValueError, OSError) as error:
         raise DocumentError("corrupt", f"{name!r} is damaged or incomplete. Upload it again.") from error
 
 
+def _start(archive: zipfile.ZipFile, member: str, size: int) -> bytes:
+    """The first bytes of a part, or nothing when there is no such part."""
+    if member not in archive.namelist():
+        return b""
+    with archive.open(member) as file:
+        return file.read(size)
+
+
+def _refuse_entities_inside(archive: zipfile.ZipFile, name: str) -> None:
+    for member in archive.infolist()[:_MAX_CHECKED_MEMBERS]:
+        if member.filename.endswith((".xml", ".rels")):
+            with archive.open(member) as file:
+                head = file.read(_HEAD_BYTES)
+            wide = _wide_encoding(head)
+            refuse_entities(head.decode(wide, "replace").encode() if wide else head, name)
+
+
+_OPEN_TYPES: Final[dict[str, Kind]] = {
+    MEDIA_TYPES[kind]: kind for kind in ("odt", "ods", "odp", "epub")
+}  # the type that such a file declares of itself
+_ROOT_TYPE: Final = re.compile(
+    rb"""full-path=["']/["'][^>]*media-type=["']([^"']{1,99})|media-type=["']([^"']{1,99})["'][^>]*full-path=["']/["']"""
+)
 _OFFICE_MARKS: Final[tuple[tuple[bytes, Kind], ...]] = (
     (b"wordprocessingml.document.main", "docx"),
     (b"wordprocessingml.template.main", "docx"),

@@ -16,7 +16,7 @@ import openpyxl
 from ingest.canonical import Block
 
 ROWS_PER_BLOCK: Final = 20  # about what one chunk holds, so that a row is always read with its header
-_MAX_COLUMNS: Final = 2000
+MAX_COLUMNS: Final = 2000
 _MAX_CELL_CHARS: Final = 20_000
 _DELIMITERS: Final = ",;\t|"
 _NUMBER: Final = re.compile(r"[-+(]?[\d.,\s]*\d\)?\s*[%€$£]?|\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}.*")
@@ -62,17 +62,21 @@ def xlsx_blocks(path: Path) -> tuple[list[Block], list[str], str]:
                 hidden.append(sheet.title)
                 continue
             sheet.reset_dimensions()  # what a file declares may be a lie of a million columns
-            place: dict[str, str | int] = {"sheet": str(sheet.title)}
-            for area in _areas(_sheet_rows(sheet)):
-                blocks.extend(_area_blocks(area, place))
+            blocks.extend(sheet_blocks(_sheet_rows(sheet), str(sheet.title)))
     finally:
         workbook.close()
     warnings = [f"Hidden sheets are not read: {', '.join(map(repr, hidden))}."] if hidden else []
     return blocks, warnings, title
 
 
+def sheet_blocks(rows: Iterable[Row], sheet: str) -> Iterator[Block]:
+    """Blocks of one sheet, whatever program it is from."""
+    for area in _areas(rows):
+        yield from _area_blocks(area, {"sheet": sheet})
+
+
 def _sheet_rows(sheet: Any) -> Iterator[Row]:
-    for number, cells in enumerate(sheet.iter_rows(max_col=_MAX_COLUMNS), 1):
+    for number, cells in enumerate(sheet.iter_rows(max_col=MAX_COLUMNS), 1):
         row = [_shown(cell) for cell in cells]
         while row and not row[-1]:
             row.pop()

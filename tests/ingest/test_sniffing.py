@@ -75,7 +75,7 @@ def lying(content: bytes, declared: int) -> bytes:
         ("a.docx", office({"word/document.xml": b'<!DOCTYPE a [<!ENTITY b "c">]><a>&b;</a>'}), "unsafe"),
         ("a.docx", office({"word/document.xml": '<!DOCTYPE a [<!ENTITY b "c">]>'.encode("utf-16")}), "unsafe"),
         ("a.zip", office({}, "nothing known"), "unsupported_type"),
-        ("a.png", b"\x89PNG\r\n\x1a\n" + b"\0" * 20, "unsupported_type"),
+        ("a.wav", b"RIFF\x24\0\0\0WAVEfmt " + b"\0" * 20, "unsupported_type"),
         ("a.pkl", b"\x80\x04\x95\x0a\0\0\0", "unsupported_type"),
         ("a.dat", bytes(range(32)) * 20, "unsupported_type"),
     ],
