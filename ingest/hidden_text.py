@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import re
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Any, Final
 
 from ingest.model import Finding
@@ -37,10 +38,7 @@ _TEXTLESS: Final = frozenset(
         "option",
     ]
 )
-_STYLED: Final = re.compile(
-    r"<style|style\s*=|\bhidden\b|<font|bgcolor|\btext\s*=|color\s*=|sr-only|visually-?hidden|screen-reader|skip-?(?:link|nav)",
-    re.IGNORECASE,
-)
+_STYLED: Final = ("style", "hidden", "<font", "bgcolor", "color=", "sr-only", "screen-reader", "skip-", "skiplink")
 # What pages hide for their readers' sake: for screen readers, under a menu's button, for print, for a list of mails.
 _FOR_READERS: Final = re.compile(
     r"\b(?:sr-?only|visually-?hidden|visuallyhidden|screen-?reader|a11y|assistive|offscreen|off-screen|skip-?(?:link|nav"
@@ -72,6 +70,26 @@ _ROLES: Final = frozenset(
 )
 _ORDINARY_TAGS: Final = frozenset(["nav", "menu", "dialog", "form", "label", "legend", "caption"])
 _SKIP: Final = re.compile(r"\s*(?:skip|jump|zum inhalt|aller au contenu|saltar al|back to top)\b", re.IGNORECASE)
+_REMOVING: Final = frozenset(["opacity", "position", "text-indent", "clip", "clip-path", "overflow", "transform"])
+_NO_CLIP: Final = re.compile(r"rect\(\s*[01]?(?:px)?[\s,]+[01](?:px)?[\s,]+[01](?:px)?")
+_NO_PATH: Final = re.compile(r"inset\(\s*(?:50|100)%|circle\(\s*0")
+_NO_SCALE: Final = re.compile(r"scale[xy3d]*\(\s*0(?:\.0+)?\s*[,)]")
+_LOOKING: Final = frozenset(
+    [
+        "color",
+        "background-color",
+        "background",
+        "background-image",
+        "background-clip",
+        "-webkit-background-clip",
+        "font",
+        "font-size",
+        "visibility",
+        "position",
+    ]
+)
+_LOOKING_ATTRIBUTES: Final = frozenset(["color", "bgcolor", "background", "text", "href"])
+_ADDRESS: Final = re.compile(r"\s*https?://\S+\s*")
 _MOVING: Final = re.compile(r"transition|animation")
 
 
@@ -95,7 +113,8 @@ def take_out_hidden(root: Any, markup: str) -> tuple[Finding, ...]:
         root: lxml's tree, changed in place.
         markup: what it was made of.
     """
-    if not _STYLED.search(markup):
+    lowered = markup.lower()
+    if not any(mark in lowered for mark in _STYLED):
         return ()
     sheet = StyleSheet()
     for style in root.iter("style"):
@@ -179,32 +198,36 @@ def _gone(element: Any, style: Style) -> str:
         return ""
     if style.get("display") == "none":
         return "display: none"
-    opacity = pixels(style.get("opacity", "1"))
+    if _REMOVING.isdisjoint(style):
+        return ""
     moving = any(_MOVING.match(name) for name in style)  # shown by and by, as the page is opened or scrolled
+    opacity = pixels(style.get("opacity", "1"))
     if opacity is not None and opacity < 0.05 and not moving:
         return "opacity 0"
     if style.get("position") in ("absolute", "fixed"):
         offsets = (pixels(style.get(side, "")) for side in ("left", "right", "top", "bottom"))
         if any(offset is not None and offset <= _OFF_SCREEN_PX for offset in offsets):
             return "off the screen"
-    if re.match(r"rect\(\s*[01]?(?:px)?[\s,]+[01](?:px)?[\s,]+[01](?:px)?", style.get("clip", "")) or re.match(
-        r"inset\(\s*(?:50|100)%|circle\(\s*0", style.get("clip-path", "")
-    ):
-        return "clipped away"
     if (indent := pixels(style.get("text-indent", ""))) is not None and indent <= _OFF_SCREEN_PX:
         return "off the screen"
+    if _NO_CLIP.match(style.get("clip", "")) or _NO_PATH.match(style.get("clip-path", "")):
+        return "clipped away"
     if "hidden" in style.get("overflow", "") and not moving:
         sizes = (pixels(style.get(side, "")) for side in ("height", "width", "max-height", "max-width"))
         if any(size is not None and size <= 1 for size in sizes):
             return "in a box without room"
-    if re.search(r"scale[xy3d]*\(\s*0(?:\.0+)?\s*[,)]", style.get("transform", "")) and not moving:
+    if _NO_SCALE.search(style.get("transform", "")) and not moving:
         return "scaled to nothing"
     return ""
 
 
 def _look(element: Any, style: Style, above: _Look, sheet: StyleSheet) -> _Look:
     attributes = element.attrib
-    if not style and not attributes and element.tag not in ("a", "button"):
+    if (
+        _LOOKING.isdisjoint(style)
+        and (not attributes or _LOOKING_ATTRIBUTES.isdisjoint(attributes))
+        and element.tag not in ("button", "input", "mark")
+    ):
         return above
     text = style.get("color") or (attributes.get("color") if element.tag == "font" else None)
     if element.tag == "body":
@@ -256,6 +279,7 @@ def _over_picture(element: Any) -> bool:
     return next(around.iter("img", "picture", "video", "canvas", "svg"), None) is not None
 
 
+@lru_cache(maxsize=4096)
 def _unseen(look: _Look) -> str:
     """How text of this look is hidden, or ""."""
     if not look.visible:
@@ -270,7 +294,7 @@ def _unseen(look: _Look) -> str:
 
 
 def _is_ordinary(element: Any, style: Style, sheet: StyleSheet) -> bool:
-    if "mso-hide" in style or sheet.shown_sometimes(element):
+    if "mso-hide" in style or next(element.iter("ix:header"), None) is not None or sheet.shown_sometimes(element):
         return True
     for one in (element, *itertools.islice(element.iterancestors(), 4)):
         if one.tag in ("body", "html"):
@@ -280,4 +304,4 @@ def _is_ordinary(element: Any, style: Style, sheet: StyleSheet) -> bool:
         if _FOR_READERS.search(f"{one.get('class', '')} {one.get('id', '')}"):
             return True
     words = _words_of(element)
-    return len(words) < 60 and _SKIP.match(words) is not None
+    return (len(words) < 60 and _SKIP.match(words) is not None) or _ADDRESS.fullmatch(words) is not None

@@ -10,6 +10,7 @@ import re
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any, Final
 
 Style = Mapping[str, str]  # property: value, both in small letters
@@ -94,7 +95,7 @@ class StyleSheet:
         own, urgent = _declarations(element.get("style", "").lower())
         rules = sorted(_matching(self.always, element), key=lambda rule: rule.weight) if self.always else []
         if not rules:
-            return {**own, **urgent}
+            return {**own, **urgent} if urgent else own
         merged: dict[str, str] = {}
         for rule in rules:
             merged |= rule.style
@@ -120,13 +121,14 @@ def _when(prelude: str) -> str:
     return "always" if re.fullmatch(r"@media\s*(?:(?:only\s+)?screen|all)?\s*", prelude) else "sometimes"
 
 
+@lru_cache(maxsize=4096)
 def _declarations(text: str) -> tuple[Style, Style]:
-    """Declarations, and those that are !important."""
+    """Declarations, and those that are !important. A page repeats few of them on many elements."""
     style: dict[str, str] = {}
     urgent: dict[str, str] = {}
     for declaration in text.split(";") if text else ():
         name, colon, value = declaration.partition(":")
-        if colon:
+        if colon and _OF_INTEREST.search(name):
             value, mark, _ = value.partition("!important")
             (urgent if mark else style)[name.strip()] = value.strip()
     return style, urgent
@@ -199,9 +201,14 @@ _NAMED: Final[dict[str, Colour]] = {
     "darkgrey": (169, 169, 169), "gainsboro": (220, 220, 220), "floralwhite": (255, 250, 240),
     "azure": (240, 255, 255), "mintcream": (245, 255, 250), "aliceblue": (240, 248, 255),
 }  # fmt: skip
+_LENGTH: Final = re.compile(r"([-+]?(?:\d+\.?\d*|\.\d+))\s*(px|pt|em|rem|%|in|cm|mm|pc|vw|vh)?")
+_PIXELS_IN: Final = {
+    "": 1, "px": 1, "pt": 4 / 3, "rem": 16, "in": 96, "cm": 37.8, "mm": 3.78, "pc": 16, "vw": 12.8, "vh": 8
+}  # fmt: skip
 TRANSPARENT: Final = "transparent"
 
 
+@lru_cache(maxsize=1024)
 def colour(value: str) -> Colour | str | None:
     """A colour, "transparent", or None for what is not known."""
     value = value.strip().lower()
@@ -230,11 +237,12 @@ def alike(one: Colour, other: Colour) -> bool:
     return max(abs(a - b) for a, b in zip(one, other, strict=True)) <= 10
 
 
+@lru_cache(maxsize=4096)
 def pixels(value: str, parent_px: float = 16.0) -> float | None:
     """A length in CSS pixels; None for what is not known. Per cent and em are of `parent_px`."""
-    matched = re.fullmatch(r"([-+]?(?:\d+\.?\d*|\.\d+))\s*(px|pt|em|rem|%|in|cm|mm|pc|vw|vh)?", value.strip())
+    matched = _LENGTH.fullmatch(value.strip())
     if not matched:
         return None
-    scale = {"px": 1, "": 1, "pt": 4 / 3, "em": parent_px, "rem": 16, "%": parent_px / 100, "in": 96, "cm": 37.8}
-    scale |= {"mm": 3.78, "pc": 16, "vw": 12.8, "vh": 8}
-    return float(matched[1]) * scale[matched[2] or ""]
+    unit = matched[2] or ""
+    relative = {"em": parent_px, "%": parent_px / 100}
+    return float(matched[1]) * (relative[unit] if unit in relative else _PIXELS_IN[unit])
