@@ -172,9 +172,19 @@ def fragments_of(page: Page) -> list[Fragment]:
         (x0, y0), (x1, y1) = low[at], high[at]
         found.append(
             Fragment(
-                x0, y0, x1, y1, style.size, bool(bold[at]), bool(mono[at]), style.upright, style.baseline, indices, words
+                x0,
+                y0,
+                x1,
+                y1,
+                style.size,
+                bool(bold[at]),
+                bool(mono[at]),
+                style.upright,
+                style.baseline,
+                indices,
+                words,
             )
-        )  # fmt: skip
+        )
     return found
 
 

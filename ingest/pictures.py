@@ -30,9 +30,7 @@ _FORMATS: Final[dict[Kind, str]] = {
 }  # fmt: skip
 _DPI: Final = 96.0  # where a picture does not say, or says nonsense: what screens are taken to have
 _SENSIBLE_DPI: Final = (50.0, 2400.0)
-_MOST_POINTS: Final = (
-    1440.0  # cameras write 72 dpi into pictures of twelve million pixels: a page of half a metre will do
-)
+_MOST_POINTS: Final = 1440.0  # cameras write 72 dpi into pictures of twelve million pixels; half a metre will do
 _BROKEN: Final = (OSError, SyntaxError, ValueError, EOFError, struct.error, KeyError, IndexError, OverflowError)
 
 

@@ -7,7 +7,8 @@ import tempfile
 import time
 import uuid
 from collections import Counter, deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
@@ -77,7 +78,7 @@ class Pipeline:
         progress: Progress | None = None,
         by: Reader = LOCAL,
         priority: int | None = None,
-    ) -> Iterator[Receipt]:
+    ) -> Generator[Receipt]:
         """Add files and folders; yield one receipt per file, in order, as each is done.
 
         A file that fails is named with its reason and changes nothing; the rest goes on.
@@ -101,7 +102,7 @@ class Pipeline:
         progress: Progress | None = None,
         by: Reader = LOCAL,
         priority: int | None = None,
-    ) -> Iterator[Receipt]:
+    ) -> Generator[Receipt]:
         """As `add`, for inputs that each say who may read them."""
         batch = uuid.uuid4()
         if priority is None:
@@ -124,7 +125,7 @@ class Pipeline:
         progress: Progress | None = None,
         by: Reader = LOCAL,
         priority: int = FEW,
-    ) -> Iterator[Receipt]:
+    ) -> Generator[Receipt]:
         """Parse and index stored originals again, every chunk anew; yield one receipt per document.
 
         Raises:
@@ -237,7 +238,7 @@ class Pipeline:
 
     def _finished(
         self, batch: UUID, groups: Iterator[list[Receipt | UUID]], report: Progress, by: Reader
-    ) -> Iterator[Receipt]:
+    ) -> Generator[Receipt]:
         """Receipts in the order of the tickets, each followed by those of what came attached to it.
 
         Whoever stops listening cancels what is left of the batch.
@@ -285,7 +286,8 @@ class Pipeline:
             complete = True
         finally:
             if not complete:
-                self._intake.cancel(by=by, batch=batch)
+                with suppress(ServiceError):  # the database is away: what waits is taken in when it is back
+                    self._intake.cancel(by=by, batch=batch)
 
     def _receipt_of(self, item: Item) -> Receipt:
         receipt = item.receipt

@@ -5,8 +5,8 @@ from __future__ import annotations
 import argparse
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Generator, Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 from rich.console import Console
@@ -124,16 +124,17 @@ def run_add(arguments: argparse.Namespace) -> int:
         return print_receipts(receipts, as_json=arguments.json)
 
 
-def print_receipts(receipts: Iterator[Receipt], *, as_json: bool) -> int:
+def print_receipts(receipts: Generator[Receipt], *, as_json: bool) -> int:
     """One line per document as it is done; 1 when some failed."""
     counts: dict[str, int] = {}
     started = time.monotonic()
-    for receipt in receipts:
-        counts[receipt.status] = counts.get(receipt.status, 0) + 1
-        if as_json:
-            print_json(receipt_json(receipt))
-        else:
-            print(receipt_line(receipt), flush=True)
+    with closing(receipts):  # an interrupt cancels what still waits
+        for receipt in receipts:
+            counts[receipt.status] = counts.get(receipt.status, 0) + 1
+            if as_json:
+                print_json(receipt_json(receipt))
+            else:
+                print(receipt_line(receipt), flush=True)
     if not as_json:
         total = ", ".join(f"{count} {status}" for status, count in counts.items()) or "nothing to do"
         print(f"{total} in {time.monotonic() - started:.1f} s", file=sys.stderr)

@@ -74,7 +74,13 @@ class Scripted:
 
 def asked(quoth: Quoth, answerers: Sequence[Answerer], question: str, reader: Reader = LOCAL) -> list[AnswerEvent]:
     answering = Answering(
-        quoth.searching, quoth.catalog, quoth.answers, answerers, LocalChecker(), quoth.embedder.count_tokens, AnsweringSettings()
+        quoth.searching,
+        quoth.catalog,
+        quoth.answers,
+        answerers,
+        LocalChecker(),
+        quoth.embedder.count_tokens,
+        AnsweringSettings(),
     )
     return list(answering.ask(question, reader))
 
