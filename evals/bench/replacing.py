@@ -53,8 +53,8 @@ def content(marker: str) -> str:
         f"The {marker} list has a line for crane rule {n}, signed at the {marker} desk." for n in range(7)
     )
     return "\n\n".join(
-        f"## Harbour crane at the {place}\n\nThe key of the harbour crane at the {place} is kept by the {marker} office. "
-        f"{filler}"
+        f"## Harbour crane at the {place}\n\n"
+        f"The key of the harbour crane at the {place} is kept by the {marker} office. {filler}"
         for place in places
     )
 
@@ -157,7 +157,7 @@ class Observer:
 
     def looks(self) -> list[tuple[str, Callable[[], tuple[int | None, str | None]]]]:
         """Every way to look, by name."""
-        stages = [(stage, lambda stage=stage: self.searched(stage)) for stage in STAGES]  # type: ignore[misc]
+        stages = [(stage, lambda stage=stage: self.searched(stage)) for stage in STAGES]
         return [*stages, ("ask", self.asked), ("text", self.read)]
 
 
@@ -205,12 +205,9 @@ def observe(quoth: Quoth, folder: Path, *, replacements: int, threads: int, coll
 
 def report(observed: Observed) -> None:
     looks = ", ".join(f"{count:,} {kind}" for kind, count in sorted(observed.looks.items()))
-    print(
-        f"{observed.replacements} replacements in {observed.seconds:.0f} s under {observed.looks.total():,} looks: {looks}"
-    )
-    print(
-        f"{len(observed.versions)} different versions were seen; {len(observed.faults)} looks saw what no reader may see"
-    )
+    total = f"{observed.looks.total():,} looks"
+    print(f"{observed.replacements} replacements in {observed.seconds:.0f} s under {total}: {looks}")
+    print(f"{len(observed.versions)} versions were seen; {len(observed.faults)} looks saw what no reader may see")
     for fault, count in Counter(observed.faults).most_common(20):
         print(f"  {count:5} {fault}")
 
