@@ -6,14 +6,16 @@ set for the transaction. `working()` is for ingestion. `owning()` is for migrati
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Final, Literal
 
-from sqlalchemy import Connection, Engine, create_engine, make_url, text
-from sqlalchemy.exc import DBAPIError, OperationalError, ProgrammingError
-from sqlalchemy.pool import NullPool
+from sqlalchemy import Connection, Engine, create_engine, event, make_url, text
+from sqlalchemy.engine.interfaces import DBAPIConnection
+from sqlalchemy.exc import DBAPIError, InvalidatePoolError, OperationalError, ProgrammingError
+from sqlalchemy.pool import ConnectionPoolEntry, NullPool, PoolProxiedConnection
 
 from ingest.access import Reader
 from ingest.errors import ConfigurationError, ServiceError
@@ -22,6 +24,7 @@ Role = Literal["owner", "worker", "reader"]
 MIGRATIONS: Final = Path(__file__).parent / "migrations" / "versions"
 STATEMENT_TIMEOUT_MS: Final[Mapping[Role, int]] = {"owner": 3_600_000, "worker": 600_000, "reader": 60_000}
 CONNECT_TIMEOUT_S: Final = 10
+PING_AFTER_S: Final = 1.0  # of rest
 
 PROVISION: Final = (
     "create extension if not exists vector",
@@ -69,9 +72,9 @@ class Database:
                 connect_args={"options": options, "connect_timeout": CONNECT_TIMEOUT_S, "application_name": "quoth"},
                 pool_size=5,
                 max_overflow=20,
-                pool_pre_ping=True,
                 isolation_level="REPEATABLE READ" if role == "reader" else "READ COMMITTED",
             )
+            _ping_the_idle(self._engines[role])
         return self._engines[role]
 
     @property
@@ -155,6 +158,25 @@ class Database:
     def close(self) -> None:
         for engine in self._engines.values():
             engine.dispose()
+
+
+def _ping_the_idle(engine: Engine) -> None:
+    """Ask a pooled connection whether it still lives before it is used, unless it was in use a moment ago."""
+
+    def note(_: DBAPIConnection, record: ConnectionPoolEntry) -> None:
+        record.info["used_at"] = time.monotonic()
+
+    def ask(connection: DBAPIConnection, record: ConnectionPoolEntry, _: PoolProxiedConnection) -> None:
+        if time.monotonic() - record.info.get("used_at", 0.0) < PING_AFTER_S:
+            return
+        try:
+            engine.dialect.do_ping(connection)
+        except Exception as error:  # whatever it is, another connection is the answer
+            raise InvalidatePoolError from error
+
+    event.listen(engine, "connect", note)
+    event.listen(engine, "checkin", note)
+    event.listen(engine, "checkout", ask)
 
 
 def _upgrade(connection: Connection, locations: Sequence[Path]) -> None:

@@ -14,6 +14,7 @@ Beside the result, in a file named `progress`, a request tells how many pages it
 from __future__ import annotations
 
 import errno
+import gc
 import json
 import os
 import select
@@ -93,6 +94,8 @@ def _prepare() -> None:
     from ingest import parsing
 
     parsing.prepare()
+    gc.collect()
+    gc.freeze()  # a collection in a fork would write to, and so copy, every page of memory that holds an object
     if threading.active_count() != 1 or len(list(Path("/proc/self/task").iterdir())) != 1:
         print("parser: threads are running, forking is not safe", file=sys.stderr)
 

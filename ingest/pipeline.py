@@ -35,7 +35,7 @@ Progress = Callable[[str, str, int, int], None]  # source, stage, done, total
 HANDED_AT_ONCE: Final = 32  # files per transaction
 AHEAD: Final = 1000  # files handed over beyond the last receipt given
 A_FEW: Final = 20  # files that somebody waits for go before a bulk load
-POLL_S: Final = (0.02, 0.3)  # between two looks at what is done: at first, and at most
+POLL_S: Final = (0.05, 0.4)  # between two looks at what is done: at first, and at most
 REBUILT_AT_ONCE: Final = 500  # documents queued for rebuilding, until these are done
 REBUILD_AGAIN_AFTER: Final = timedelta(days=1)
 SWEEP_AFTER_S: Final = 3600  # originals younger than this may belong to a transaction under way
