@@ -6,8 +6,9 @@ ended, so that the dead are known at once and their jobs are taken up again.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from typing import TYPE_CHECKING, Final
 from uuid import UUID
 
@@ -95,29 +96,48 @@ def rescue(connection: Connection) -> int:
     )
 
 
-def living_manager(connector: procrastinate.connector.BaseConnector) -> JobManager:
-    """A job manager whose workers take their advisory lock before they ask for a first job."""
+def living_manager(
+    connector: procrastinate.connector.BaseConnector,
+) -> tuple[JobManager, Callable[[], Coroutine[None, None, None]]]:
+    """A job manager whose workers take their advisory lock before they ask for a first job.
+
+    Returns:
+        The manager, and what returns once the connection that holds the lock has ended: the server was killed, or
+        the network was cut. It uses that connection, and is to be cancelled before the worker is.
+    """
+    import asyncio
+
+    import psycopg
     from procrastinate.manager import JobManager
     from procrastinate.psycopg_connector import PsycopgConnector
 
     class LivingJobManager(JobManager):
+        def __init__(self, connector: procrastinate.connector.BaseConnector) -> None:
+            super().__init__(connector)
+            self.registered = asyncio.Event()
+
         async def register_worker(self) -> int:
             assert isinstance(connector, PsycopgConnector)
             worker = await super().register_worker()
             self.alive = await connector.pool.getconn()  # kept: the lock lives as long as this connection
             await self.alive.set_autocommit(True)
             await self.alive.execute("select pg_advisory_lock_shared(%s, %s::bigint::integer)", (ALIVE, worker))
+            self.registered.set()
             return worker
 
-        async def update_heartbeat(self, worker_id: int) -> None:
-            await self.alive.execute("select 1")  # fails when the lock's connection is lost: the worker starts anew
-            await super().update_heartbeat(worker_id)
+        async def lost(self) -> None:
+            await self.registered.wait()
+            with contextlib.suppress(psycopg.OperationalError):
+                async for _ in self.alive.notifies():  # none comes; the server's end does, at once
+                    pass
 
         async def unregister_worker(self, worker_id: int) -> None:
             assert isinstance(connector, PsycopgConnector)
-            await super().unregister_worker(worker_id)
-            await self.alive.execute("select pg_advisory_unlock_all()")
-            await self.alive.set_autocommit(False)
+            if not self.alive.broken:
+                await super().unregister_worker(worker_id)
+                await self.alive.execute("select pg_advisory_unlock_all()")
+                await self.alive.set_autocommit(False)
             await connector.pool.putconn(self.alive)
 
-    return LivingJobManager(connector)
+    manager = LivingJobManager(connector)
+    return manager, manager.lost

@@ -33,7 +33,10 @@ HEARTBEAT_S: Final = 5.0
 STALLED_S: Final = 30.0
 IDLE_S: Final = 30.0
 STOP_TIMEOUT_S: Final = 20.0
-LONGEST_PAUSE_S: Final = 10.0
+LONGEST_PAUSE_S: Final = 10.0  # between starts that come to nothing
+LOST_S: Final = 0.3  # between looks whether a database that was lost answers again, at first
+LONGEST_LOOK_S: Final = 2.0  # between them, if it stays away
+POOL_TIMEOUT_S: Final = 5.0  # the database is known to answer when the pool is opened
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +60,7 @@ class Worker:
         *,
         concurrency: int,
         idle: Callable[[], None] = lambda: None,
+        revive: Callable[[], object] = lambda: None,
         tries: int = TRIES,
     ) -> None:
         self._database = database
@@ -64,6 +68,7 @@ class Worker:
         self._chores = chores
         self._concurrency = concurrency
         self._idle = idle  # called once whenever the queue has been empty for a while
+        self._revive = revive  # called now and then while the database does not answer
         self._tries = tries
         self._stopping = threading.Event()
         self._ready = threading.Event()
@@ -98,9 +103,9 @@ class Worker:
             self._thread.join(STOP_TIMEOUT_S)
 
     def _run(self) -> None:
-        pause_s = 0.2
-        while not self._stopping.is_set():
-            began = time.monotonic()
+        pause_s = LOST_S
+        while self._database_answers():
+            self._ready.clear()
             try:
                 with asyncio.Runner() as runner:
                     runner.run(self._main())
@@ -108,10 +113,25 @@ class Worker:
                 break
             except Exception as error:  # the database went away; it will come back
                 LOG.warning("the worker lost the database and starts anew: %s", type(error).__name__)
-            if time.monotonic() - began > 30:
-                pause_s = 0.2
+            pause_s = LOST_S if self._ready.is_set() else min(pause_s * 2, LONGEST_PAUSE_S)
             self._stopping.wait(pause_s)
-            pause_s = min(pause_s * 2, LONGEST_PAUSE_S)
+
+    def _database_answers(self) -> bool:
+        """Wait until it does; False when the worker is to end.
+
+        A single connection shows it at once. The queue's pool would try again ever more seldom, and fail those who
+        wait for it one time limit after the other.
+        """
+        pause_s = LOST_S
+        while not self._stopping.is_set():
+            try:
+                with self._database.working():
+                    return True
+            except ServiceError:
+                self._quietly("revive", self._revive)
+                self._stopping.wait(pause_s)
+                pause_s = min(pause_s * 1.2, LONGEST_LOOK_S)
+        return False
 
     async def _main(self) -> None:
         self._loop = asyncio.get_running_loop()
@@ -119,18 +139,23 @@ class Worker:
         if self._stopping.is_set():
             return
         import procrastinate
+        from psycopg_pool import AsyncConnectionPool
 
-        connector = procrastinate.PsycopgConnector(
-            conninfo=self._database.conninfo, kwargs=self._database.queue_options, min_size=1, max_size=6, timeout=10.0,
-            reconnect_timeout=10.0,
-        )  # fmt: skip
+        connector = procrastinate.PsycopgConnector()
         app = procrastinate.App(connector=connector)
-        app.job_manager = queueing.living_manager(connector)
+        app.job_manager, lock_is_lost = queueing.living_manager(connector)
         self._register(app)
-        async with app.open_async():
+        async with (
+            AsyncConnectionPool(
+                self._database.conninfo, kwargs=self._database.queue_options, min_size=1, max_size=6, open=False,
+                timeout=POOL_TIMEOUT_S, reconnect_timeout=POOL_TIMEOUT_S, check=AsyncConnectionPool.check_connection,
+            ) as pool,
+            app.open_async(pool),
+        ):  # fmt: skip
             chores = asyncio.create_task(self._do_chores())
-            try:
-                await app.run_worker_async(
+            lost = asyncio.create_task(lock_is_lost())
+            serving = asyncio.create_task(
+                app.run_worker_async(
                     queues=[queueing.QUEUE],
                     concurrency=self._concurrency,
                     install_signal_handlers=False,
@@ -139,10 +164,19 @@ class Worker:
                     update_heartbeat_interval=HEARTBEAT_S,
                     stalled_worker_timeout=STALLED_S,
                 )
+            )
+            try:
+                await asyncio.wait((serving, lost), return_when=asyncio.FIRST_COMPLETED)
+                if not serving.done():
+                    await pool.close()  # nobody waits for a connection now; what runs ends by itself
             finally:
-                chores.cancel()
-                with contextlib.suppress(asyncio.CancelledError, Exception):
-                    await chores
+                for task in (lost, serving, chores):  # in this order: the first holds the connection of the lock
+                    task.cancel()
+                    with contextlib.suppress(asyncio.CancelledError, Exception):
+                        await task
+            if not serving.cancelled():
+                serving.result()  # raises what ended it
+            raise ServiceError("The connection that shows that this worker lives was lost.")
 
     def _register(self, app: procrastinate.App) -> None:
         import procrastinate
