@@ -195,7 +195,8 @@ class Parser:
 
         Args:
             name: how the owner calls it; its ending tells kinds of text apart.
-            progress: told, by this thread, how many pages were recognised of how many that are pictures.
+            progress: told about twice a second, by this thread, how many pages were recognised of how many that are
+                pictures; 0 of 0 until that is known. What it raises ends the reading, and is raised.
 
         Raises:
             DocumentError: with a reason of the closed set and what to do.
@@ -283,7 +284,12 @@ class Parser:
                 number, request = server.submit({**message, "out": str(out)})
             except OSError:  # it died between two requests
                 return self._run(message, size, name, progress)
-            if not self._ended(request, limits.wall_s + limits.wall_s_per_mb * megabytes, out.parent, progress):
+            try:
+                ended = self._ended(request, limits.wall_s + limits.wall_s_per_mb * megabytes, out.parent, progress)
+            except BaseException:  # nobody waits for the result any more
+                server.kill(number)
+                raise
+            if not ended:
                 server.kill(number)
                 if not request.done.wait(_GRACE_S):
                     server.stop()
@@ -305,8 +311,8 @@ class Parser:
             if told is not None and known[0] < told[0] <= told[1] <= self._limits.max_recognised_pages:
                 known = told
                 deadline = max(deadline, time.monotonic() + self._limits.recognition_wall_s)
-                if progress is not None:
-                    progress(*told)
+            if progress is not None:
+                progress(max(0, known[0]), known[1])
             if ended or time.monotonic() >= deadline:
                 return ended
 

@@ -111,7 +111,7 @@ class Taking:
         space = self._spaces.active
         report("parsing", 0, 1)
         with self._originals.local_file(sha256) as file:
-            parsed = self._parser.parse(file, name=item.identity.source)
+            parsed = self._parser.parse(file, name=item.identity.source, progress=_reading(report))
         title = parsed.title or title_from(item.identity.source)
         with self._database.working() as connection:
             before = storing.current(connection, item.identity)
@@ -249,6 +249,18 @@ class Taking:
                 )
         with self._database.working() as connection:
             intake.finish(connection, item, self._nothing(item, None))
+
+
+def _reading(report: Report) -> Callable[[int, int], None]:
+    """The parser's progress as a stage; being asked, too, is how a file that is cancelled meanwhile is let go."""
+
+    def told(done: int, total: int) -> None:
+        if total:
+            report("reading pages", done, total)
+        else:
+            report("parsing", 0, 1)
+
+    return told
 
 
 def title_from(source: str) -> str:
