@@ -27,6 +27,7 @@ from ingest.model import Embedder
 from ingest.originals import Originals
 from ingest.parser import Parser, ParserLimits
 from ingest.pipeline import Pipeline
+from ingest.segments import merge_segments
 from ingest.spaces import Spaces
 from ingest.taking import Taking
 from ingest.worker import Chore, Worker
@@ -88,6 +89,8 @@ class Quoth:
                 Chore("sweep", 3600, lambda: self.pipeline.sweep()),
                 Chore("tidy", 3600, self.intake.tidy),
                 Chore("rebuild", 15, self._rebuild),
+                Chore("merge", 10, lambda: merge_segments(self.database)),
+                Chore("changes", 3600, self.catalog.forget_changes),
             ),
             concurrency=settings.workers,
             idle=self.rest,

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 
 from sqlalchemy import ColumnElement, Connection, Row, Select, Text, cast, delete, func, insert, or_, select, text
 
-from ingest import schema, storing
+from ingest import schema, segments, storing
 from ingest.access import EVERYONE, LOCAL, Reader, group_names
 from ingest.audit import record
 from ingest.database import Database
@@ -148,17 +148,23 @@ class Catalog:
 
     def remove(self, document: DocumentId, *, by: Reader = LOCAL) -> None:
         """Remove a document: every version, chunk, vector, posting, quotation in answers, and its originals."""
-        v, d, s = schema.version, schema.document, schema.lex_segment
+        v, d = schema.version, schema.document
         with self._database.working() as connection:
             hashes = set(connection.scalars(select(v.c.sha256).where(v.c.document_id == document)))
             for erase in self._erasers:
                 erase(connection, document)
-            connection.execute(delete(s).where(s.c.document_id == document))
+            segments.take_out(connection, document)
+            storing.note_change(connection, document)
             connection.execute(delete(schema.document_name).where(schema.document_name.c.document_id == document))
             connection.execute(delete(d).where(d.c.id == document))
             record(connection, by, "document.removed", document, {"versions": len(hashes)})
         for sha256 in hashes:
             storing.delete_if_unreferenced(self._database, self._originals, sha256)
+
+    def forget_changes(self) -> None:
+        """Drop the notes of changes that every search has taken in."""
+        with self._database.working() as connection:
+            storing.forget_changes(connection)
 
     def reader_for(self, user: str, *, operator: str | None = None) -> Reader:
         """The reader a local user is: the user's own name and groups.

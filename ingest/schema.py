@@ -160,14 +160,35 @@ chunk_vector = Table(
 )
 
 lex_segment = Table(
-    "lex_segment",
+    "lex_segment",  # postings of documents whose positions are neighbours
     metadata,
     Column("seg", BigInteger, Identity(always=True), primary_key=True),
-    Column("document_id", Uuid, nullable=False, index=True),  # one segment per document until segments are merged
     Column("first", Integer, nullable=False),  # lowest chunk.position
+    Column("last", Integer, nullable=False),
     Column("chunks", Integer, nullable=False),
-    Column("tokens", BigInteger, nullable=False),
+    Column("made_at", DateTime(timezone=True), nullable=False, server_default=NOW),
+)
+
+lex_document = Table(
+    "lex_document",  # where the postings of a document's current version are
+    metadata,
+    Column("document_id", Uuid, primary_key=True),
+    Column("seg", BigInteger, ForeignKey("lex_segment.seg"), nullable=False, index=True),
+    Column("first", Integer, nullable=False),  # its chunks' positions: first, first + 1, ...
+    Column("chunks", Integer, nullable=False),
+    Column("tokens", Integer, nullable=False),
     Column("analyzer", Text, nullable=False),
+    Column("terms", ARRAY(Text), nullable=False),  # so that its postings can be taken out of shared blocks
+)
+
+document_change = Table(
+    "document_change",  # what made a document readable, unreadable or another: masks kept in memory follow it
+    metadata,
+    Column("id", BigInteger, Identity(always=True), primary_key=True),
+    Column("document_id", Uuid, nullable=False),
+    Column("xid", BigInteger, nullable=False, server_default=text("((pg_current_xact_id())::text)::bigint")),
+    Column("at", DateTime(timezone=True), nullable=False, server_default=NOW),
+    Index("document_change_xid", "xid"),
 )
 
 lex_block = Table(

@@ -6,6 +6,7 @@ import hashlib
 import uuid
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from datetime import timedelta
 from pathlib import Path
 from typing import Final
 
@@ -13,14 +14,15 @@ from pgvector import HalfVector
 from sqlalchemy import ColumnElement, Connection, Row, delete, func, insert, select, text, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 
-from ingest import schema
+from ingest import schema, segments
 from ingest.database import Database
 from ingest.errors import ServiceError
 from ingest.indexing import IndexedDocument, StoredVectors
 from ingest.locating import pack_boxes
 from ingest.model import DocumentId, ParsedDocument
 from ingest.originals import Originals
-from ingest.postings import postings_of
+
+CHANGES_KEPT: Final = timedelta(hours=6)  # a mask that was not used for so long is made anew
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,6 +174,7 @@ def store(
     if not same_version:
         _write_version(connection, new, document, number, text_sha256)
     _write_chunks(connection, new, document, number, space)
+    note_change(connection, document)
     return document, number
 
 
@@ -275,9 +278,9 @@ def _write_version(
 
 
 def _write_chunks(connection: Connection, new: NewVersion, document: DocumentId, number: int, space: int) -> None:
-    c, s = schema.chunk, schema.lex_segment
+    c = schema.chunk
     connection.execute(delete(c).where(c.c.document_id == document))
-    connection.execute(delete(s).where(s.c.document_id == document))
+    segments.take_out(connection, document)
     chunks = new.indexed.chunks
     first = connection.scalar(text("select take_positions(:n)"), {"n": len(chunks)}) or 0
     ids = _chunk_ids(document, [chunk.text_hash for chunk in chunks])
@@ -303,23 +306,21 @@ def _write_chunks(connection: Connection, new: NewVersion, document: DocumentId,
             for chunk_id, chunk in zip(ids, chunks, strict=True)
         ),
     )
-    terms = [chunk.terms for chunk in chunks]
-    segment = connection.scalar(
-        insert(s)
-        .values(
-            document_id=document,
-            first=first,
-            chunks=len(chunks),
-            tokens=sum(map(len, terms)),
-            analyzer=new.indexed.analyzer,
-        )
-        .returning(s.c.seg)
-    )
-    _insert(
-        connection,
-        "lex_block (term, seg, ids, tf, dl)",
-        ((term, segment, block.ids, block.tf, block.dl) for term, block in postings_of(terms, first).items()),
-    )
+    segments.put_in(connection, document, [chunk.terms for chunk in chunks], first, new.indexed.analyzer)
+
+
+def note_change(connection: Connection, document: uuid.UUID) -> None:
+    """Tell the masks that searches keep in memory: who may read the document, or what of it, is another now.
+
+    Belongs to every transaction that changes its readers, collection, dates or postings, or removes it.
+    """
+    connection.execute(insert(schema.document_change).values(document_id=document))
+
+
+def forget_changes(connection: Connection) -> None:
+    """Drop what every mask in memory has taken note of."""
+    t = schema.document_change
+    connection.execute(delete(t).where(t.c.at < func.now() - CHANGES_KEPT))
 
 
 def add_vectors(connection: Connection, space: int, rows: Iterable[tuple[uuid.UUID, uuid.UUID, StoredVectors]]) -> None:
@@ -412,6 +413,7 @@ def set_properties(
     if values:
         connection.execute(update(d).where(d.c.id == document).values(values))
     if readers is not None:
+        note_change(connection, document)
         for child in connection.scalars(select(d.c.id).where(d.c.parent_id == document)).all():
             set_properties(connection, DocumentId(child), readers, None)
 

@@ -21,7 +21,7 @@ from ingest.model import ChunkId, DocumentId
 from ingest.spaces import Space, Spaces
 from retrieval.dense import DenseHit, cosines, dense_search
 from retrieval.fusion import theoretical_min_max
-from retrieval.lexical import LexicalResult, lexical_search
+from retrieval.lexical import Lexical, LexicalResult
 from retrieval.model import STAGES, Hit, SearchResult, Stage
 from retrieval.reranking import Asked, Reranker
 from retrieval.settings import RetrievalSettings
@@ -38,7 +38,7 @@ class Candidate:
 
 
 class Search:
-    """Searches one store. Holds no state between questions but which embedding space is in use."""
+    """Searches one store. Holds between questions only which space is in use, masks, and blocks of postings."""
 
     def __init__(
         self,
@@ -51,6 +51,7 @@ class Search:
         self._spaces = spaces
         self._reranker = reranker
         self._settings = settings
+        self._lexical = Lexical()
 
     def search(
         self,
@@ -90,7 +91,7 @@ class Search:
         vector = self._embedded(text, space, notes)
         clock.lap("embed")
         with self._database.reading(reader) as connection:
-            lexical = lexical_search(connection, text, collection, keep=depth)
+            lexical = self._lexical.search(connection, reader, text, collection, keep=depth)
             clock.lap("lexical")
             dense: list[DenseHit] = []
             if vector is not None:

@@ -70,16 +70,16 @@ def wholeness(home: Path) -> int:
                 chunks = connection.execute(text(count.format("chunk") + " and version = :v"), values).scalar()
                 vectors = connection.execute(text(count.format("chunk_vector")), values).scalar()
                 segment = connection.execute(
-                    text("select sum(chunks) from lex_segment where document_id = :d"), values
+                    text("select sum(chunks) from lex_document where document_id = :d"), values
                 ).scalar()
                 assert document.chunks == chunks == vectors == segment > 0
             strays = "select count(*) from {} where document_id not in (select id from document)"
-            for table in ("version", "element", "chunk", "chunk_vector", "lex_segment", "document_name"):
+            for table in ("version", "element", "chunk", "chunk_vector", "lex_document", "document_name"):
                 assert connection.execute(text(strays.format(table))).scalar() == 0
             assert (
                 connection.execute(
                     text(
-                        "select count(*) from lex_block b where not exists (select from lex_segment s where s.seg = b.seg)"
+                        "select count(*) from lex_segment s where not exists (select from lex_document m where m.seg = s.seg)"
                     )
                 ).scalar()
                 == 0

@@ -85,7 +85,7 @@ def test_a_changed_paragraph_embeds_few_chunks_and_makes_a_version(
     assert first.document is not None
     assert "library" not in quoth.catalog.text(LOCAL, first.document, 1)  # the old version stays citable
     assert rows(quoth, "select distinct version from chunk where document_id = :d", d=first.document) == [(2,)]
-    segments = rows(quoth, "select count(*) from lex_segment where document_id = :d", d=first.document)
+    segments = rows(quoth, "select count(*) from lex_document where document_id = :d", d=first.document)
     assert segments == [(1,)]
 
 
