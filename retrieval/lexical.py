@@ -53,12 +53,20 @@ class Lexical:
         self._cache = PostingCache()
 
     def search(
-        self, connection: Connection, reader: Reader, question: str, collection: str | None, *, keep: int
+        self,
+        connection: Connection,
+        reader: Reader,
+        question: str,
+        collection: str | None,
+        *,
+        keep: int,
+        phrases: Sequence[str] = (),
     ) -> LexicalResult:
         """Rank the readable chunks by BM25 (k1 1.2, b 0.75, Lucene's idf); those without a term of it are out.
 
         Args:
             connection: a transaction of which the reader is the principal.
+            phrases: only chunks with all words of each are ranked; statistics stay those of all.
 
         Source: Robertson and Zaragoza 2009; idf as in Lucene, ln(1 + (N - df + 0.5) / (df + 0.5)), never negative.
         """
@@ -72,7 +80,8 @@ class Lexical:
         idf = {term: _idf(mask.chunks, postings[term].ids.size) for term in terms}
         prefix = language_prefix(mask.languages[0])
         weights = {term.removeprefix(prefix): weight for term, weight in idf.items() if term.startswith(prefix)}
-        positions, scores = _ranked(postings, idf, mask.average_length, nothing, keep)
+        allowed = _holding(postings, [question_terms(one, mask.languages) for one in phrases], nothing.size)
+        positions, scores = _ranked(postings, idf, mask.average_length, nothing, keep, allowed)
         return LexicalResult(positions, scores, nothing, weights, mask.languages[0])
 
 
@@ -96,12 +105,31 @@ def _readable(blocks: Sequence[Postings], readable: NDArray[np.bool_]) -> Postin
     return Postings(ids, tf, dl)
 
 
+def _holding(postings: dict[str, Postings], phrases: Sequence[list[str]], size: int) -> NDArray[np.bool_] | None:
+    """Which positions hold every term of each phrase, in one of the languages; None when nothing is asked."""
+    allowed: NDArray[np.bool_] | None = None
+    for terms in phrases:
+        by_language: dict[str, list[str]] = {}
+        for term in terms:
+            by_language.setdefault(term.partition(":")[0], []).append(term)
+        holding = np.full(size, not terms)  # of stop words alone: the text will tell
+        for same in by_language.values():
+            count = np.zeros(size, np.uint8)
+            for term in same:
+                if term in postings:
+                    count[postings[term].ids] += 1
+            holding |= count == len(same)
+        allowed = holding if allowed is None else allowed & holding
+    return allowed
+
+
 def _ranked(
     postings: dict[str, Postings],
     idf: dict[str, float],
     average_length: float,
     score: NDArray[np.float32],  # by position, all 0; filled in
     keep: int,
+    allowed: NDArray[np.bool_] | None,
 ) -> tuple[NDArray[np.int32], NDArray[np.float64]]:
     lengths = np.zeros(score.size, np.int32)
     chosen = sorted((t for t in postings if postings[t].ids.size), key=lambda t: (-idf[t], t))[:MAX_TERMS]
@@ -111,6 +139,8 @@ def _ranked(
         norm = K1 * (1 - B + B / average_length * one.dl.astype(np.float32))
         score[one.ids] += np.float32(idf[term] * (K1 + 1)) * frequency / (frequency + norm)
         lengths[one.ids] = one.dl
+    if allowed is not None:
+        score[~allowed] = 0
     found = np.flatnonzero(score)
     if not found.size:
         return np.zeros(0, np.int32), np.zeros(0)

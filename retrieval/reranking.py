@@ -13,6 +13,7 @@ from ingest.analysis import Analyzer
 from ingest.errors import ConfigurationError
 from ingest.indexing import chunk_text
 from retrieval.model import Hit
+from retrieval.wanted import holds_identifier
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +24,7 @@ class Asked:
     vector: NDArray[np.float32] | None  # unit length; None when no embedder answered
     idf: Mapping[str, float]  # by term, without language prefix, counted among what the reader may read
     language: str
+    identifiers: tuple[str, ...] = ()  # names that mean exactly themselves
 
 
 class Reranker(Protocol):
@@ -40,11 +42,13 @@ class Reranker(Protocol):
 class LocalReranker:
     """Best-sentence similarity and coverage of the question's rare terms, added to the fused score.
 
-    A chunk is a mixture; the sentence that answers is what should count. Sentence vectors were stored at ingest.
+    A chunk is a mixture; the sentence that answers is what should count. Sentence vectors were stored at ingest. A
+    name such as INC-2041 means exactly itself: passages that hold it go first.
     """
 
     sentence_weight: float = 0.3
     coverage_weight: float = 0.1
+    identifier_weight: float = 0.5
     name: str = "local"
 
     def scores(self, asked: Asked, candidates: Sequence[Hit]) -> list[float]:
@@ -52,6 +56,7 @@ class LocalReranker:
             hit.scores.get("fused", 0.0)
             + self.sentence_weight * best_sentence(asked.vector, hit.sentence_vectors)
             + self.coverage_weight * coverage(asked, chunk_text(hit.title, hit.heading, hit.text))
+            + self.identifier_weight * identifiers_held(asked, chunk_text(hit.title, hit.heading, hit.text))
             for hit in candidates
         ]
 
@@ -70,6 +75,13 @@ def coverage(asked: Asked, text: str) -> float:
         return 0.0
     present = set(Analyzer(asked.language).terms(text))
     return sum(weight for term, weight in asked.idf.items() if term in present) / total
+
+
+def identifiers_held(asked: Asked, text: str) -> float:
+    """Share of the question's identifiers that the text holds as a whole, in [0, 1]; 0 when it has none."""
+    if not asked.identifiers:
+        return 0.0
+    return sum(holds_identifier(text, one) for one in asked.identifiers) / len(asked.identifiers)
 
 
 def reranker_from(setting: str) -> Reranker | None:

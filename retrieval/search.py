@@ -17,6 +17,7 @@ from ingest.catalog import readable
 from ingest.database import Database
 from ingest.embedding import unpack_vectors
 from ingest.errors import ServiceError, UsageError
+from ingest.indexing import chunk_text
 from ingest.model import ChunkId, DocumentId
 from ingest.spaces import Space, Spaces
 from retrieval.dense import DenseHit, cosines, dense_search
@@ -25,6 +26,7 @@ from retrieval.lexical import Lexical, LexicalResult
 from retrieval.model import STAGES, Hit, SearchResult, Stage
 from retrieval.reranking import Asked, Reranker
 from retrieval.settings import RetrievalSettings
+from retrieval.wanted import Wanted, wanted_from
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,20 +89,28 @@ class Search:
             raise UsageError("Ask something: the question is empty.")
         clock = _Clock()
         text, notes = self._bounded(asked_for)
+        wanted = wanted_from(text)
+        if not wanted.text:
+            raise UsageError(f"Ask for something: {asked_for!r} only says what to leave out.")
         space = self._spaces.active
-        vector = self._embedded(text, space, notes)
+        vector = self._embedded(wanted.text, space, notes)
         clock.lap("embed")
         with self._database.reading(reader) as connection:
-            lexical = self._lexical.search(connection, reader, text, collection, keep=depth)
+            lexical = self._lexical.search(
+                connection, reader, wanted.text, collection, keep=depth * 5 if wanted.narrowed else depth,
+                phrases=wanted.phrases,
+            )  # fmt: skip
             clock.lap("lexical")
             dense: list[DenseHit] = []
             if vector is not None:
                 dense, _ = dense_search(connection, reader, vector, space, collection, k=depth)
             clock.lap("dense")
             order = self._fused(connection, reader, lexical, dense, vector, space)
-            hits = self._loaded(connection, reader, order, lexical, dense, space)
+            hits = self._loaded(connection, reader, order, lexical, dense, space, wanted)
             clock.lap("fuse")
-        hits = self._reranked(hits, Asked(text, vector, lexical.idf, lexical.language))
+        if wanted.narrowed and not hits:
+            notes.append(_nothing_as(wanted))
+        hits = self._reranked(hits, Asked(wanted.text, vector, lexical.idf, lexical.language, wanted.identifiers))
         clock.lap("rerank")
         ranked = _by_stage(hits, "reranked", len(hits))
         return SearchResult(
@@ -172,6 +182,7 @@ class Search:
         lexical: LexicalResult,
         dense: Sequence[DenseHit],
         space: Space,
+        wanted: Wanted,
     ) -> list[Hit]:
         """Hits in fused order, with text and sentence vectors; the join on `document` decides who sees them."""
         c, d, v = schema.chunk, schema.document, schema.chunk_vector
@@ -185,9 +196,13 @@ class Search:
             )
             .where(c.c.position.in_([candidate.position for candidate, _ in order]), readable(reader))
         )
-        found = {row.position: row for row in rows}
-        lexical_rank = {int(position): rank for rank, position in enumerate(lexical.positions, 1)}
-        dense_rank = {hit.position: rank for rank, hit in enumerate(dense, 1)}
+        found = {
+            row.position: row for row in rows if wanted.admits(chunk_text(row.title, tuple(row.heading), row.text))
+        }
+        by_words = [int(position) for position in lexical.positions if int(position) in found]
+        by_meaning = [hit.position for hit in dense if hit.position in found]
+        lexical_rank = {position: rank for rank, position in enumerate(by_words, 1)}
+        dense_rank = {position: rank for rank, position in enumerate(by_meaning, 1)}
         hits: list[Hit] = []
         for candidate, fused in order:
             row = found.get(candidate.position)
@@ -237,6 +252,17 @@ class Search:
             replace(hit, ranks={**hit.ranks, "reranked": rank}, scores={**hit.scores, "reranked": score})
             for rank, (hit, score) in enumerate(ranked, 1)
         ]
+
+
+def _nothing_as(wanted: Wanted) -> str:
+    """Why a narrowed search found nothing, and the way out."""
+    if wanted.phrases:
+        named = ", ".join(f"“{one}”" for one in wanted.phrases)
+        return (
+            f"No passage you may read has {named} word for word. Leave out the quotation marks to find the words apart."
+        )
+    named = ", ".join(f"-{one}" for one in wanted.excluded)
+    return f"Every passage found has a word that {named} leaves out."
 
 
 def _by_stage(hits: Sequence[Hit], stage: Stage, k: int) -> tuple[Hit, ...]:
