@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
 from assistant.citing import Unresolved, resolve
-from assistant.context import assemble
+from assistant.context import ContextSettings, assemble
 from assistant.errors import ModelError, ModelMisconfigured
 from assistant.model import (
     Answer,
@@ -36,13 +36,13 @@ from ingest.catalog import Catalog
 from ingest.errors import UsageError
 from retrieval.model import SearchResult
 from retrieval.search import Search
+from retrieval.surroundings import Surroundings
 
 
 @dataclass(frozen=True, slots=True)
 class AnsweringSettings:
     hits: int = 12  # searched for each question
-    max_passages: int = 8
-    max_context_tokens: int = 3000
+    context: ContextSettings = field(default_factory=ContextSettings)
     nearest: int = 3  # passages shown when the documents do not say
 
 
@@ -66,6 +66,7 @@ class Answering:
     def __init__(
         self,
         search: Search,
+        surroundings: Surroundings,
         catalog: Catalog,
         answers: Answers,
         answerers: Sequence[Answerer],
@@ -74,6 +75,7 @@ class Answering:
         settings: AnsweringSettings,
     ) -> None:
         self._search = search
+        self._surroundings = surroundings
         self._catalog = catalog
         self._answers = answers
         self._answerers = answerers  # tried in order; quoted answers end the chain
@@ -101,12 +103,7 @@ class Answering:
             raise UsageError(f"You have no conversation {str(conversation)!r}. Ask without one to start it.")
         yield Progress("Searching the documents you may read")
         found = self._search.search(question, reader, k=self._settings.hits, collection=collection)
-        context = assemble(
-            found.hits,
-            self._count_tokens,
-            max_passages=self._settings.max_passages,
-            max_tokens=self._settings.max_context_tokens,
-        )
+        context = assemble(found.hits, reader, self._surroundings, self._count_tokens, self._settings.context)
         retrieved_ms = _ms_since(started)
         yield Progress(f"Reading {len(context.passages)} passages")
         draft = _Draft()

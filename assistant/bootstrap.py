@@ -35,6 +35,7 @@ from retrieval.model import SearchResult, Stage
 from retrieval.reranking import reranker_from
 from retrieval.search import Search
 from retrieval.settings import RetrievalSettings
+from retrieval.surroundings import Surroundings
 
 if TYPE_CHECKING:
     import openai
@@ -97,11 +98,13 @@ class Quoth:
         )
         self.pipeline = Pipeline(self.database, originals, self.spaces, self.intake, self.worker, scratch)
         self.searching = Search(self.database, self.spaces, reranker_from(settings.reranker), RetrievalSettings())
+        self.surroundings = Surroundings(self.database)
         self.answers = Answers(self.database)
         selection = Selection() if settings.abstain_below is None else Selection(threshold=settings.abstain_below)
         models: list[Answerer] = model_chain_from(settings.models, client, deadline_s=settings.answer_deadline_s)
         self.answering = Answering(
             self.searching,
+            self.surroundings,
             self.catalog,
             self.answers,
             [*models, QuotedAnswerer(selection)],

@@ -36,12 +36,23 @@ class Passage:
 
 
 @dataclass(frozen=True, slots=True)
+class Conflict:
+    """Two passages of different documents that seem to disagree; both stay, with their dates."""
+
+    one: str  # ids of passages
+    other: str
+    one_says: str  # the sentences
+    other_says: str
+
+
+@dataclass(frozen=True, slots=True)
 class Context:
     """What a question is answered from, in the order given to the model."""
 
     passages: tuple[Passage, ...]
     tokens: int
     left_out: tuple[str, ...] = ()  # in words: what did not fit and why
+    conflicts: tuple[Conflict, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -36,6 +36,7 @@ class Hit:
     ranks: Mapping[Stage, int]
     scores: Mapping[Stage, float] = field(default_factory=dict)
     sentences: tuple[Span, ...] = ()  # absolute spans
+    superseded_by: DocumentId | None = None
     sentence_vectors: NDArray[np.float32] | None = None  # (len(sentences), dimensions), unit rows; None: not stored
 
 

@@ -187,7 +187,7 @@ class Search:
         """Hits in fused order, with text and sentence vectors; the join on `document` decides who sees them."""
         c, d, v = schema.chunk, schema.document, schema.chunk_vector
         rows = connection.execute(
-            select(c, d.c.source, d.c.collection, d.c.title, d.c.updated_at, v.c.sentence_vectors)
+            select(c, d.c.source, d.c.collection, d.c.title, d.c.updated_at, d.c.superseded_by, v.c.sentence_vectors)
             .join(d, (d.c.id == c.c.document_id) & (d.c.current_version == c.c.version))
             .join(
                 v,
@@ -230,6 +230,7 @@ class Search:
                     heading=tuple(row.heading),
                     text=row.text,
                     updated=row.updated_at.date().isoformat(),
+                    superseded_by=None if row.superseded_by is None else DocumentId(row.superseded_by),
                     ranks=ranks,
                     scores={"lexical": candidate.lexical, "dense": candidate.cosine, "fused": fused},
                     sentences=tuple(zip(offsets[::2], offsets[1::2], strict=True)),

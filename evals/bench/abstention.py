@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from assistant.bootstrap import Quoth, open_quoth
-from assistant.context import assemble
+from assistant.context import ContextSettings, assemble
 from assistant.quoting import MAX_QUOTES, Selection, choose, confidence_signals, sentence_candidates
 from evals.beir import Record, TestCollection, index_beir
 from ingest.access import LOCAL
@@ -75,7 +75,7 @@ def look(quoth: Quoth, collection: str, asked: list[Asked], selection: Selection
         if at % 100 == 0:
             print(f"{at}/{len(asked)} questions", file=sys.stderr)
         found = quoth.search(one.question, LOCAL, k=12, collection=collection)
-        context = assemble(found.hits, quoth.embedder.count_tokens, max_passages=8, max_tokens=3000)
+        context = assemble(found.hits, LOCAL, quoth.surroundings, quoth.embedder.count_tokens, ContextSettings())
         candidates = sentence_candidates(context, found, selection)
         chosen = choose(candidates, selection)
         quoted = [(one.passage.source, one.start, one.end) for one in chosen]
