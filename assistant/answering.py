@@ -36,6 +36,7 @@ from ingest.catalog import Catalog
 from ingest.errors import UsageError
 from retrieval.model import SearchResult
 from retrieval.search import Search
+from retrieval.standalone import standalone
 from retrieval.surroundings import Surroundings
 
 
@@ -102,7 +103,10 @@ class Answering:
         if conversation is not None and not self._answers.owns(reader, conversation):
             raise UsageError(f"You have no conversation {str(conversation)!r}. Ask without one to start it.")
         yield Progress("Searching the documents you may read")
-        found = self._search.search(question, reader, k=self._settings.hits, collection=collection)
+        earlier = self._answers.questions(reader, conversation) if conversation is not None else []
+        asked = standalone(question, earlier)
+        found = self._search.search(asked.text, reader, k=self._settings.hits, collection=collection)
+        found = replace(found, question=question.strip(), searched=asked.text)
         context = assemble(found.hits, reader, self._surroundings, self._count_tokens, self._settings.context)
         retrieved_ms = _ms_since(started)
         yield Progress(f"Reading {len(context.passages)} passages")
@@ -119,7 +123,7 @@ class Answering:
                 "total": _ms_since(started),
             },
         )
-        self._answers.save(reader, answer, Trace(found, context.passages, draft.end.raw_output if draft.end else ""))
+        self._answers.save(reader, answer, Trace(found, context, draft.end.raw_output if draft.end else ""))
         yield answer
 
     def _drafted(

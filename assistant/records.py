@@ -30,7 +30,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 
-from assistant.model import Answer, AnswerId, Citation, Claim, ConversationId, Passage, Rejection, Usage
+from assistant.model import Answer, AnswerId, Citation, Claim, Context, ConversationId, Passage, Rejection, Usage
 from ingest import schema
 from ingest.access import Reader
 from ingest.audit import record
@@ -70,6 +70,8 @@ answer = Table(
     Column("hits", JSONB, nullable=False),  # chunk, document, version, ranks and scores of each
     Column("rejected", JSONB, nullable=False),  # drafted claims that were not shown, and why
     Column("raw_output", Text, nullable=False),
+    Column("searched", Text, nullable=False, server_default=""),  # the question as it was searched for
+    Column("left_out", JSONB, nullable=False, server_default="[]"),  # of the context, and why; which passages disagree
 )
 
 answer_claim = Table(
@@ -101,7 +103,7 @@ class Trace:
     """What an audit needs beside the answer itself."""
 
     search: SearchResult
-    context: tuple[Passage, ...]
+    context: Context
     raw_output: str
 
 
@@ -123,7 +125,7 @@ class Answers:
             for hit in trace.search.hits
         ]
         spans = [(c.marker, c.document, c.version, c.start, c.end) for c in kept.citations]
-        spans += [(0, p.document, p.version, p.start, p.end) for p in trace.context]
+        spans += [(0, p.document, p.version, p.start, p.end) for p in trace.context.passages]
         with self._database.recording(reader) as connection:
             self._ensure_conversation(connection, reader, kept.conversation)
             connection.execute(
@@ -143,6 +145,11 @@ class Answers:
                     hits=hits,
                     rejected=[asdict(rejection) for rejection in kept.rejected],
                     raw_output=trace.raw_output,
+                    searched=trace.search.searched,
+                    left_out=[
+                        *trace.context.left_out,
+                        *(f"{a.one} and {a.other} disagree" for a in trace.context.conflicts),
+                    ],
                 )
             )
             if kept.claims:
@@ -195,6 +202,17 @@ class Answers:
                 raise UsageError(f"You have no answer {str(wanted)!r}.")
             return _loaded(connection, reader, row)
 
+    def questions(self, reader: Reader, wanted: ConversationId, *, latest: int = 8) -> list[str]:
+        """The last questions of one of the reader's conversations, oldest first."""
+        query = (
+            select(answer.c.question)
+            .where(answer.c.conversation_id == wanted, answer.c.principal == reader.name)
+            .order_by(answer.c.asked_at.desc())
+            .limit(latest)
+        )
+        with self._database.reading(reader) as connection:
+            return list(connection.scalars(query))[::-1]
+
     def conversation(self, reader: Reader, wanted: ConversationId) -> list[Answer]:
         """The reader's answers of one conversation, oldest first."""
         query = (
@@ -223,7 +241,9 @@ def erase(connection: Connection, document: DocumentId) -> None:
         .exists()
     )
     connection.execute(update(answer_claim).where(cited).values(text=REMOVED))
-    connection.execute(update(answer).where(answer.c.id.in_(touched)).values(raw_output="", rejected=[], missing=None))
+    connection.execute(
+        update(answer).where(answer.c.id.in_(touched)).values(raw_output="", rejected=[], missing=None, left_out=[])
+    )
 
 
 def _loaded(connection: Connection, reader: Reader, row: Row) -> Answer:

@@ -52,3 +52,4 @@ class SearchResult:
     idf: Mapping[str, float] = field(default_factory=dict)  # the question's terms, as Analyzer(language) gives them
     language: str = "en"
     notes: tuple[str, ...] = ()  # in words: what was done otherwise than asked, e.g. lexical only
+    searched: str = ""  # what was searched for: the question, with what it leans on in its conversation

@@ -75,6 +75,7 @@ class Scripted:
 def asked(quoth: Quoth, answerers: Sequence[Answerer], question: str, reader: Reader = LOCAL) -> list[AnswerEvent]:
     answering = Answering(
         quoth.searching,
+        quoth.surroundings,
         quoth.catalog,
         quoth.answers,
         answerers,
