@@ -13,11 +13,9 @@ from uuid import UUID
 import numpy as np
 from numpy.typing import NDArray
 from pgvector import HalfVector
-from sqlalchemy import Connection, func, select, text
+from sqlalchemy import Connection, text
 
-from ingest import schema
 from ingest.access import Reader
-from ingest.catalog import in_force, in_scope, readable
 from ingest.spaces import Space
 
 EXACT_UP_TO: Final = 20_000  # chunks; beyond it an exact scan costs more than HNSW with oversampling
@@ -75,13 +73,14 @@ def dense_search(
     collection: str | None,
     *,
     k: int,
+    readable_chunks: int,
 ) -> tuple[list[DenseHit], str]:
-    """The k nearest readable chunks by cosine, best first, and the route taken: 'exact' or 'hnsw'."""
-    d = schema.document
-    allowed = connection.scalar(
-        select(func.coalesce(func.sum(d.c.chunks), 0)).where(readable(reader), in_scope(collection), in_force())
-    )
-    exact = int(allowed or 0) <= EXACT_UP_TO
+    """The k nearest readable chunks by cosine, best first, and the route taken: 'exact' or 'hnsw'.
+
+    Args:
+        readable_chunks: how many there are; decides the route.
+    """
+    exact = readable_chunks <= EXACT_UP_TO
     if not exact:
         connection.execute(text("set local hnsw.iterative_scan = relaxed_order"))
         connection.execute(text("set local hnsw.ef_search = 200"))

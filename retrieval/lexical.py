@@ -15,11 +15,10 @@ import numpy as np
 from numpy.typing import NDArray
 from sqlalchemy import Connection
 
-from ingest.access import Reader
 from ingest.analysis import Analyzer
 from ingest.indexing import DEFAULT_LANGUAGE, language_prefix
 from ingest.postings import CandidateBM25
-from retrieval.mask import Masks
+from retrieval.mask import Mask
 from retrieval.posting_cache import PostingCache, Postings
 
 K1: Final = 1.2
@@ -46,18 +45,16 @@ def question_terms(question: str, languages: Sequence[str]) -> list[str]:
 
 
 class Lexical:
-    """BM25 over one store; keeps masks and posting blocks between questions."""
+    """BM25 over one store; keeps posting blocks between questions."""
 
     def __init__(self) -> None:
-        self._masks = Masks()
         self._cache = PostingCache()
 
     def search(
         self,
         connection: Connection,
-        reader: Reader,
+        mask: Mask,
         question: str,
-        collection: str | None,
         *,
         keep: int,
         phrases: Sequence[str] = (),
@@ -65,12 +62,11 @@ class Lexical:
         """Rank the readable chunks by BM25 (k1 1.2, b 0.75, Lucene's idf); those without a term of it are out.
 
         Args:
-            connection: a transaction of which the reader is the principal.
+            mask: what the reader may find in this transaction.
             phrases: only chunks with all words of each are ranked; statistics stay those of all.
 
         Source: Robertson and Zaragoza 2009; idf as in Lucene, ln(1 + (N - df + 0.5) / (df + 0.5)), never negative.
         """
-        mask = self._masks.mask(connection, reader, collection)
         nothing = np.zeros(mask.readable.size, np.float32)
         terms = question_terms(question, mask.languages)
         if not terms:

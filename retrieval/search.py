@@ -23,6 +23,7 @@ from ingest.spaces import Space, Spaces
 from retrieval.dense import DenseHit, cosines, dense_search
 from retrieval.fusion import theoretical_min_max
 from retrieval.lexical import Lexical, LexicalResult
+from retrieval.mask import Masks
 from retrieval.model import STAGES, Hit, SearchResult, Stage
 from retrieval.reranking import Asked, Reranker
 from retrieval.settings import RetrievalSettings
@@ -53,6 +54,7 @@ class Search:
         self._spaces = spaces
         self._reranker = reranker
         self._settings = settings
+        self._masks = Masks()
         self._lexical = Lexical()
 
     def search(
@@ -96,14 +98,17 @@ class Search:
         vector = self._embedded(wanted.text, space, notes)
         clock.lap("embed")
         with self._database.reading(reader) as connection:
+            mask = self._masks.mask(connection, reader, collection)
+            clock.lap("mask")
             lexical = self._lexical.search(
-                connection, reader, wanted.text, collection, keep=depth * 5 if wanted.narrowed else depth,
-                phrases=wanted.phrases,
-            )  # fmt: skip
+                connection, mask, wanted.text, keep=depth * 5 if wanted.narrowed else depth, phrases=wanted.phrases
+            )
             clock.lap("lexical")
             dense: list[DenseHit] = []
             if vector is not None:
-                dense, _ = dense_search(connection, reader, vector, space, collection, k=depth)
+                dense, _ = dense_search(
+                    connection, reader, vector, space, collection, k=depth, readable_chunks=mask.chunks
+                )
             clock.lap("dense")
             order = self._fused(connection, reader, lexical, dense, vector, space)
             hits = self._loaded(connection, reader, order, lexical, dense, space, wanted)

@@ -35,6 +35,7 @@ from ingest.access import Reader
 from ingest.database import Database
 from ingest.postings import postings_of
 from retrieval.lexical import Lexical
+from retrieval.mask import Masks
 
 WORDS: Final = 160  # of a passage
 VOCABULARY: Final = 200_000
@@ -127,7 +128,7 @@ def questions(corpus: Passages, count: int) -> Iterator[list[str]]:
 def measure(quoth: Quoth, corpus: Passages, asked: Sequence[list[str]]) -> None:
     reference = BM25Okapi([corpus.terms(row) for row in range(len(corpus.words))], k1=1.2, b=0.75)
     readers = {name: Reader(f"reader-{name}", frozenset({name})) for name in SHARES}
-    warm, cold = Lexical(), Lexical
+    warm, masks = Lexical(), Masks()
     systems = ["rank-bm25", *(f"{heat}, readable: {name}" for name in SHARES for heat in ("warm", "cold"))]
     times: dict[str, list[float]] = {name: [] for name in systems}
     server_s = dict.fromkeys(systems, 0.0)  # the kernel counts it in hundredths: only the sum says something
@@ -141,11 +142,12 @@ def measure(quoth: Quoth, corpus: Passages, asked: Sequence[list[str]]) -> None:
                 times[system].append(time.process_time() - started)
                 continue
             heat, _, name = system.partition(", readable: ")
-            lexical = warm if heat == "warm" else cold()
+            lexical, known = (warm, masks) if heat == "warm" else (Lexical(), Masks())
             with quoth.database.reading(readers[name]) as connection:
                 server = psutil.Process(connection.scalar(text("select pg_backend_pid()")) or 0)
                 used, started = server.cpu_times(), time.process_time()
-                lexical.search(connection, readers[name], " ".join(question), None, keep=100)
+                mask = known.mask(connection, readers[name], None)
+                lexical.search(connection, mask, " ".join(question), keep=100)
                 spent, after = time.process_time() - started, server.cpu_times()
             if at:  # the first question makes the masks
                 times[system].append(spent)

@@ -85,7 +85,8 @@ class Shelf:
         }
         question = " ".join(self.rng.sample(WORDS, 3))
         with self.quoth.database.reading(reader) as connection:
-            found = self.quoth.searching._lexical.search(connection, reader, question, None, keep=1000)
+            mask = self.quoth.searching._masks.mask(connection, reader, None)
+            found = self.quoth.searching._lexical.search(connection, mask, question, keep=1000)
             names = dict(
                 connection.execute(
                     text("select c.position, d.source from chunk c join document d on d.id = c.document_id")
