@@ -6,6 +6,7 @@ chunks the reader may see: few are compared exactly, many go through HNSW with i
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 from uuid import UUID
@@ -29,7 +30,8 @@ with allowed as materialized (
     where v.space = {space} and v.document_id in (
         select d.id from document d
         where array_append(d.readers, '*') && cast(:principals as text[])
-          and quoth_in_scope(d.collection, :collection) and quoth_in_force(d.effective_from, d.expires_on))
+          and quoth_in_scope(d.collection, :collection) and quoth_in_force(d.effective_from, d.expires_on)
+          and (cast(:documents as uuid[]) is null or d.id = any(cast(:documents as uuid[]))))
 ), nearest as (
     select document_id, chunk_id, vector <=> cast(:question as halfvec({dimensions})) as distance
     from allowed order by distance, chunk_id limit :k
@@ -45,7 +47,8 @@ with nearest as materialized (
     where v.space = {space} and v.document_id in (
         select d.id from document d
         where array_append(d.readers, '*') && cast(:principals as text[])
-          and quoth_in_scope(d.collection, :collection) and quoth_in_force(d.effective_from, d.expires_on))
+          and quoth_in_scope(d.collection, :collection) and quoth_in_force(d.effective_from, d.expires_on)
+          and (cast(:documents as uuid[]) is null or d.id = any(cast(:documents as uuid[]))))
     order by v.vector::halfvec({dimensions}) <=> cast(:question as halfvec({dimensions})) limit :more
 )
 select c.id, c.position, n.distance from nearest n
@@ -74,11 +77,13 @@ def dense_search(
     *,
     k: int,
     readable_chunks: int,
+    documents: Sequence[UUID] | None = None,
 ) -> tuple[list[DenseHit], str]:
     """The k nearest readable chunks by cosine, best first, and the route taken: 'exact' or 'hnsw'.
 
     Args:
-        readable_chunks: how many there are; decides the route.
+        readable_chunks: how many there are to choose from; decides the route.
+        documents: only these, where given.
     """
     exact = readable_chunks <= EXACT_UP_TO
     if not exact:
@@ -90,6 +95,7 @@ def dense_search(
             "question": HalfVector(question).to_text(),
             "principals": list(reader.principals),
             "collection": collection,
+            "documents": None if documents is None else list(documents),
             "k": k,
             **({} if exact else {"more": k * OVERSAMPLE}),
         },

@@ -46,6 +46,16 @@ class Mask:
         """Nothing had changed up to this snapshot."""
         self.snapshot, self.used_at = snapshot, time.monotonic()
 
+    def restricted(self, documents: Sequence[UUID]) -> Mask:
+        """This mask among some documents only; statistics are theirs too."""
+        wanted = {(one.int >> 64, one.int & 0xFFFFFFFFFFFFFFFF) for one in documents}
+        ranges = {}
+        for analyzer, rows in self.ranges.items():
+            inside = [at for at, row in enumerate(rows) if (int(row["high"]), int(row["low"])) in wanted]
+            if inside:
+                ranges[analyzer] = rows[inside]
+        return Mask(ranges, self.snapshot, self.today, self.used_at)
+
     @cached_property
     def chunks(self) -> int:
         return sum(int(rows["chunks"].sum()) for rows in self.ranges.values())

@@ -25,6 +25,7 @@ from retrieval.fusion import theoretical_min_max
 from retrieval.lexical import Lexical, LexicalResult
 from retrieval.mask import Masks
 from retrieval.model import STAGES, Hit, SearchResult, Stage
+from retrieval.narrowing import Narrowing, documents_of
 from retrieval.reranking import Asked, Reranker
 from retrieval.settings import RetrievalSettings
 from retrieval.wanted import Wanted, wanted_from
@@ -65,8 +66,12 @@ class Search:
         k: int = 10,
         stage: Stage = "reranked",
         collection: str | None = None,
+        narrowing: Narrowing | None = None,
     ) -> SearchResult:
         """The k best chunks the reader may read, by one stage; hits carry their ranks in all of them.
+
+        Args:
+            narrowing: which documents are searched.
 
         Raises:
             UsageError: an empty question, or k below 1.
@@ -74,10 +79,19 @@ class Search:
         """
         if k < 1:
             raise UsageError(f"k must be at least 1, not {k}.")
-        found = self.candidates(question, reader, depth=max(self._settings.depth, k), collection=collection)
+        depth = max(self._settings.depth, k)
+        found = self.candidates(question, reader, depth=depth, collection=collection, narrowing=narrowing)
         return replace(found, stage=stage, hits=_by_stage(found.hits, stage, k))
 
-    def candidates(self, question: str, reader: Reader, *, depth: int, collection: str | None = None) -> SearchResult:
+    def candidates(
+        self,
+        question: str,
+        reader: Reader,
+        *,
+        depth: int,
+        collection: str | None = None,
+        narrowing: Narrowing | None = None,
+    ) -> SearchResult:
         """Every chunk that a stage brought, uncut, by the last stage; for whoever compares the stages.
 
         Args:
@@ -97,8 +111,11 @@ class Search:
         space = self._spaces.active
         vector = self._embedded(wanted.text, space, notes)
         clock.lap("embed")
+        documents = documents_of(self._database, reader, narrowing, collection) if narrowing else None
         with self._database.reading(reader) as connection:
             mask = self._masks.mask(connection, reader, collection)
+            if documents is not None:
+                mask = mask.restricted(documents)
             clock.lap("mask")
             lexical = self._lexical.search(
                 connection, mask, wanted.text, keep=depth * 5 if wanted.narrowed else depth, phrases=wanted.phrases
@@ -107,8 +124,9 @@ class Search:
             dense: list[DenseHit] = []
             if vector is not None:
                 dense, _ = dense_search(
-                    connection, reader, vector, space, collection, k=depth, readable_chunks=mask.chunks
-                )
+                    connection, reader, vector, space, collection, k=depth, readable_chunks=mask.chunks,
+                    documents=documents,
+                )  # fmt: skip
             clock.lap("dense")
             order = self._fused(connection, reader, lexical, dense, vector, space)
             hits = self._loaded(connection, reader, order, lexical, dense, space, wanted)
