@@ -24,6 +24,8 @@ from ingest.embedding import OnnxEmbedder, embedder_from
 from ingest.errors import ConfigurationError
 from ingest.intake import Intake
 from ingest.model import Embedder
+from ingest.model_hub import HUB_URL
+from ingest.multilingual_embedding import MultilingualEmbedder
 from ingest.originals import Originals
 from ingest.parser import Parser, ParserLimits
 from ingest.pipeline import Pipeline
@@ -97,7 +99,17 @@ class Quoth:
             idle=self.rest,
         )
         self.pipeline = Pipeline(self.database, originals, self.spaces, self.intake, self.worker, scratch)
-        self.searching = Search(self.database, self.spaces, reranker_from(settings.reranker), RetrievalSettings())
+        self._reranker = reranker_from(
+            settings.reranker,
+            threads=os.cpu_count() or 1,
+            models_folder=settings.home / "models",
+            hub_url=environ.get("HF_ENDPOINT") or HUB_URL,
+            key=environ.get("QUOTH_RERANKER_KEY"),
+            chat_model=(settings.models or "").split(",")[0].strip() or None,
+            openai_client_factory=client,
+            say=say,
+        )
+        self.searching = Search(self.database, self.spaces, self._reranker, RetrievalSettings.from_env(environ))
         self.surroundings = Surroundings(self.database)
         self.answers = Answers(self.database)
         selection = Selection() if settings.abstain_below is None else Selection(threshold=settings.abstain_below)
@@ -149,8 +161,10 @@ class Quoth:
         """Give back the memory that only adding and asking need; either takes it again."""
         self.parser.close()
         for space in (self.spaces.active, self.spaces.wanted):
-            if isinstance(space.embedder, OnnxEmbedder):
+            if isinstance(space.embedder, (OnnxEmbedder, MultilingualEmbedder)):
                 space.embedder.release()
+        if self._reranker is not None:
+            self._reranker.release()
 
     def close(self) -> None:
         """Let go of everything; stop the embedded database if nobody else uses it."""

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,8 +13,13 @@ from numpy.typing import NDArray
 from ingest.analysis import Analyzer
 from ingest.errors import ConfigurationError
 from ingest.indexing import chunk_text
+from ingest.model_folder import model_in
+from ingest.model_hub import HUB_URL, HubModel
 from retrieval.model import Hit
 from retrieval.wanted import holds_identifier
+
+if TYPE_CHECKING:
+    import openai
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,13 +34,22 @@ class Asked:
 
 
 class Reranker(Protocol):
-    """Scores candidates anew; higher is better, and only the order among them counts."""
+    """Scores candidates anew. Higher is better; a difference of 1 is a large one, as quotes are chosen by it too."""
 
     @property
     def name(self) -> str: ...
 
-    def scores(self, asked: Asked, candidates: Sequence[Hit]) -> list[float]:
-        """One score per candidate, in the order given."""
+    def scores(self, asked: Asked, candidates: Sequence[Hit], *, budget_s: float) -> list[float]:
+        """Scores of the first candidates, in the order given: of as many as the time allows, none at worst.
+
+        Raises:
+            ServiceError: it cannot score now.
+            ConfigurationError: it cannot score until the operator mends it.
+        """
+        ...
+
+    def release(self) -> None:
+        """Give memory back; the next use takes it again."""
         ...
 
 
@@ -51,7 +66,8 @@ class LocalReranker:
     identifier_weight: float = 0.5
     name: str = "local"
 
-    def scores(self, asked: Asked, candidates: Sequence[Hit]) -> list[float]:
+    def scores(self, asked: Asked, candidates: Sequence[Hit], *, budget_s: float) -> list[float]:
+        """Scores of all of them: this takes milliseconds, whatever the budget."""
         return [
             hit.scores.get("fused", 0.0)
             + self.sentence_weight * best_sentence(asked.vector, hit.sentence_vectors)
@@ -59,6 +75,9 @@ class LocalReranker:
             + self.identifier_weight * identifiers_held(asked, chunk_text(hit.title, hit.heading, hit.text))
             for hit in candidates
         ]
+
+    def release(self) -> None:
+        """Nothing is held."""
 
 
 def best_sentence(question: NDArray[np.float32] | None, sentences: NDArray[np.float32] | None) -> float:
@@ -84,17 +103,59 @@ def identifiers_held(asked: Asked, text: str) -> float:
     return sum(holds_identifier(text, one) for one in asked.identifiers) / len(asked.identifiers)
 
 
-def reranker_from(setting: str) -> Reranker | None:
-    """The re-ranker a setting names; None for 'none'.
+def reranker_from(
+    setting: str,
+    *,
+    threads: int = 1,
+    models_folder: Path | None = None,
+    hub_url: str = HUB_URL,
+    key: str | None = None,
+    chat_model: str | None = None,
+    openai_client_factory: Callable[[], openai.OpenAI] | None = None,
+    say: Callable[[str], None] = lambda text: None,
+) -> Reranker | None:
+    """The re-ranker that QUOTH_RERANKER names; None for 'none'. Nothing is loaded or asked for yet.
+
+    Args:
+        threads: of a model that runs here.
+        models_folder: where models from the hub are kept.
+        key: of the service behind http:URL.
+        chat_model: what `chat` asks: the first of QUOTH_MODELS.
+        say: told that a model is being fetched.
 
     Raises:
-        ConfigurationError: for a form that is unknown or not available yet.
+        ConfigurationError: for anything else, with what may be set; for a folder that lacks a file.
     """
+    # each form brings packages that the others do without
     if setting == "local":
         return LocalReranker()
     if setting == "none":
         return None
-    kind = setting.partition(":")[0]
-    if kind in ("onnx", "hub", "http", "chat"):
-        raise ConfigurationError(f"QUOTH_RERANKER={setting!r}: {kind!r} is not available yet. Use local or none.")
-    raise ConfigurationError(f"QUOTH_RERANKER={setting!r} is not known. Use local or none.")
+    kind, _, rest = setting.partition(":")
+    named = f"QUOTH_RERANKER={setting!r}"
+    if kind == "onnx" and rest:
+        from retrieval.cross_encoder import CrossEncoder
+
+        folder = Path(rest).expanduser()
+        model_in(folder, named)
+        return CrossEncoder(lambda: model_in(folder, named), f"onnx:{folder.resolve().name}", threads=threads)
+    if kind == "hub" and rest:
+        from retrieval.cross_encoder import CrossEncoder
+
+        if models_folder is None:
+            raise ConfigurationError(f"{named} needs a folder for its files. Set QUOTH_HOME.")
+        hub = HubModel.named(rest, named, folder=models_folder, hub_url=hub_url, say=say)
+        return CrossEncoder(hub.files, f"hub:{rest}", threads=threads)
+    if kind in ("http", "https") and rest:
+        from retrieval.rerank_service import ServiceReranker
+
+        return ServiceReranker.named(setting if rest.startswith("//") else rest, named, key=key)
+    if setting == "chat":
+        from retrieval.chat_reranking import ChatReranker
+
+        if chat_model is None or openai_client_factory is None:
+            raise ConfigurationError(f"{named} needs a chat model. Set QUOTH_MODELS, or QUOTH_RERANKER to local.")
+        return ChatReranker(openai_client_factory, chat_model)
+    raise ConfigurationError(
+        f"{named} is not known. Use local, none, onnx:FOLDER, hub:REPO@REVISION, http:URL or chat."
+    )

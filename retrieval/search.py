@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -16,7 +17,7 @@ from ingest.access import Reader
 from ingest.catalog import readable
 from ingest.database import Database
 from ingest.embedding import unpack_vectors
-from ingest.errors import ServiceError, UsageError
+from ingest.errors import ConfigurationError, ServiceError, UsageError
 from ingest.indexing import chunk_text
 from ingest.model import ChunkId, DocumentId
 from ingest.spaces import Space, Spaces
@@ -133,7 +134,8 @@ class Search:
             clock.lap("fuse")
         if wanted.narrowed and not hits:
             notes.append(_nothing_as(wanted))
-        hits = self._reranked(hits, Asked(wanted.text, vector, lexical.idf, lexical.language, wanted.identifiers))
+        asked = Asked(wanted.text, vector, lexical.idf, lexical.language, wanted.identifiers)
+        hits = self._reranked(hits, asked, notes)
         clock.lap("rerank")
         ranked = _by_stage(hits, "reranked", len(hits))
         return SearchResult(
@@ -264,18 +266,38 @@ class Search:
             )
         return hits
 
-    def _reranked(self, hits: list[Hit], asked: Asked) -> list[Hit]:
-        top, rest = hits[: self._settings.rerank_depth], hits[self._settings.rerank_depth :]
-        fused = [hit.scores["fused"] for hit in top]
-        scores = fused if self._reranker is None else self._reranker.scores(asked, top)
-        order = sorted(range(len(top)), key=lambda at: (-scores[at], at))
+    def _reranked(self, hits: list[Hit], asked: Asked, notes: list[str]) -> list[Hit]:
+        """The first hits by the re-ranker's scores, below them the others in fused order."""
+        top = hits[: self._settings.rerank_depth]
+        scores = self._new_scores(top, asked, notes)
+        scored, rest = hits[: len(scores)], hits[len(scores) :]
+        order = sorted(range(len(scored)), key=lambda at: (-scores[at], at))
         floor = min(scores, default=0.0)
-        ranked = [(top[at], scores[at]) for at in order]
-        ranked += [(hit, floor - 1 - rank / 1000) for rank, hit in enumerate(rest)]  # below, in fused order
+        ranked = [(scored[at], scores[at]) for at in order]
+        ranked += [(hit, floor - 1 - rank / 1000) for rank, hit in enumerate(rest)]
         return [
             replace(hit, ranks={**hit.ranks, "reranked": rank}, scores={**hit.scores, "reranked": score})
             for rank, (hit, score) in enumerate(ranked, 1)
         ]
+
+    def _new_scores(self, top: Sequence[Hit], asked: Asked, notes: list[str]) -> list[float]:
+        """Scores of the first of them; their fused ones where nothing can re-rank, so that a search never fails."""
+        fused = [hit.scores["fused"] for hit in top]
+        if self._reranker is None or not top:
+            return fused
+        budget_s = self._settings.rerank_budget_s
+        try:
+            scores = self._reranker.scores(asked, top, budget_s=budget_s)
+        except ServiceError as error:
+            notes.append(f"Not re-ranked: {error}")
+            return fused
+        except ConfigurationError as error:  # of use to the operator alone, and it may name folders
+            logging.getLogger(__name__).error("re-ranker %s: %s", self._reranker.name, error)
+            notes.append("Not re-ranked: the re-ranker is not set up as it should be. The log says what to mend.")
+            return fused
+        if not scores or len(scores) < len(top):
+            notes.append(f"Re-ranked {len(scores)} of {len(top)} passages in the {budget_s:g} s allowed.")
+        return scores or fused
 
 
 def _nothing_as(wanted: Wanted) -> str:
