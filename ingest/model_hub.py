@@ -16,7 +16,7 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from ingest.errors import ConfigurationError, ServiceError
-from ingest.model_folder import MODEL_PLACES, TOKENIZER_PLACE, ModelFiles, model_in
+from ingest.model_folder import MODEL_PLACES, TOKENIZER_PLACE, ModelFiles
 from ingest.packaged_files import verified_bytes
 
 HUB_URL: Final = "https://huggingface.co"
@@ -89,7 +89,8 @@ class HubModel:
                 raise ConfigurationError(
                     f"{str(self._folder / place)!r} is not what was fetched. Remove the folder to fetch it again."
                 ) from error
-        return model_in(self._folder, f"hub:{self._repo}@{self._revision}")
+        model = next(place for place in hashes if place != TOKENIZER_PLACE)
+        return ModelFiles(self._folder / model, self._folder / TOKENIZER_PLACE)
 
     def _hashes(self) -> dict[str, str]:
         try:
@@ -153,12 +154,10 @@ class HubModel:
         deadline = time.monotonic() + self._fetch_s
         digest, size = hashlib.sha256(), 0
         timeout = httpx.Timeout(READ_S, connect=10.0)
-        path.parent.mkdir(exist_ok=True)
         try:
             with (
                 httpx.Client(follow_redirects=True, max_redirects=5, timeout=timeout) as client,
                 client.stream("GET", f"{self._url}/{place}") as answer,
-                path.open("wb") as file,
             ):
                 if answer.status_code == 404:
                     return None
@@ -166,14 +165,18 @@ class HubModel:
                     raise ServiceError(f"{words} could not be fetched (HTTP {answer.status_code}). Try again later.")
                 if any(step.url.scheme == "https" for step in answer.history) and answer.url.scheme != "https":
                     raise ServiceError(f"{words} was to come over an open connection. Check HF_ENDPOINT.")
-                for block in answer.iter_bytes(1 << 20):
-                    size += len(block)
-                    if size > self._most_bytes:
-                        raise ServiceError(f"{words} is larger than {self._most_bytes:,} bytes. Take a smaller model.")
-                    if time.monotonic() > deadline:
-                        raise ServiceError(f"{words} did not arrive within {self._fetch_s:g} s. Try again later.")
-                    digest.update(block)
-                    file.write(block)
+                path.parent.mkdir(exist_ok=True)
+                with path.open("wb") as file:
+                    for block in answer.iter_bytes(1 << 20):
+                        size += len(block)
+                        if size > self._most_bytes:
+                            raise ServiceError(
+                                f"{words} is larger than {self._most_bytes:,} bytes. Take a smaller model."
+                            )
+                        if time.monotonic() > deadline:
+                            raise ServiceError(f"{words} did not arrive within {self._fetch_s:g} s. Try again later.")
+                        digest.update(block)
+                        file.write(block)
         except (httpx.HTTPError, httpx.InvalidURL) as error:
             raise ServiceError(f"{words} could not be fetched ({type(error).__name__}). Check the network.") from error
         return digest.hexdigest()

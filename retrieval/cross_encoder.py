@@ -30,7 +30,8 @@ GROUP: Final = 4  # passages scored between two looks at the clock
 class _Loaded:
     session: Any
     output: str
-    tokenizer: Tokenizer
+    questions: Tokenizer  # cuts nothing: one that cuts only the passage refuses to read a question alone
+    pairs: Tokenizer
 
 
 class CrossEncoder:
@@ -73,7 +74,7 @@ class CrossEncoder:
         """
         began = self._clock()
         loaded = self._load()
-        question = _cut(loaded.tokenizer, asked.text)
+        question = _cut(loaded.questions, asked.text)
         scores: list[float] = []
         last_s = 0.0
         for first in range(0, len(candidates), GROUP):
@@ -107,18 +108,18 @@ class CrossEncoder:
                         f"{str(files.model)!r} is not a cross-encoder: its output has the shape {output.shape!r}, not "
                         "(batch, 1) or (batch, 2). Export it for sequence classification."
                     )
-                tokenizer = open_tokenizer(words, max_tokens=None)
-                if tokenizer.num_special_tokens_to_add(is_pair=True) < 1:
+                questions, pairs = (open_tokenizer(words, max_tokens=None) for _ in range(2))
+                if pairs.num_special_tokens_to_add(is_pair=True) < 1:
                     raise ConfigurationError(
                         f"{str(files.tokenizer)!r} does not tell question and passage apart. Take the model's own file."
                     )
-                tokenizer.enable_truncation(MAX_TOKENS, strategy="only_second")
-                self._loaded = _Loaded(session, output.name, tokenizer)
+                pairs.enable_truncation(MAX_TOKENS, strategy="only_second")
+                self._loaded = _Loaded(session, output.name, questions, pairs)
             return self._loaded
 
 
 def _scored(loaded: _Loaded, question: str, texts: Sequence[str]) -> list[float]:
-    encodings: list[Encoding] = loaded.tokenizer.encode_batch([(question, text[: 64 * MAX_TOKENS]) for text in texts])
+    encodings: list[Encoding] = loaded.pairs.encode_batch([(question, text[: 64 * MAX_TOKENS]) for text in texts])
     logits = np.zeros(len(texts), np.float64)
     for rows in batches_by_length([len(encoding) for encoding in encodings]):
         made = run_batch(loaded.session, [encodings[row] for row in rows], loaded.output)
@@ -137,6 +138,5 @@ def logistic(value: float) -> float:
 
 def _cut(tokenizer: Tokenizer, question: str) -> str:
     """The question's beginning, so that the passage always has room."""
-    # as one text: it is cut here by its own tokens, and to the model it goes only with a passage
     offsets = tokenizer.encode(question[: 64 * QUESTION_TOKENS], add_special_tokens=False).offsets
     return question[: offsets[QUESTION_TOKENS - 1][1]] if len(offsets) > QUESTION_TOKENS else question
