@@ -167,7 +167,7 @@ class HubModel:
                     raise ServiceError(f"{words} was to come over an open connection. Check HF_ENDPOINT.")
                 path.parent.mkdir(exist_ok=True)
                 with path.open("wb") as file:
-                    for block in answer.iter_bytes(1 << 20):
+                    for block in answer.iter_bytes():  # as they come: a drip is to meet the deadline too
                         size += len(block)
                         if size > self._most_bytes:
                             raise ServiceError(

