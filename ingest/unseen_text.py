@@ -26,9 +26,10 @@ _SCANNED: Final = 0.5  # share of the page that the picture under a scanner's te
 _VISIBLE: Final = 0.3  # share of a style's letters that must leave a trace in the picture
 _MOSTLY: Final = 0.7
 _WORDS_WORTH: Final = 8  # letters
+_WORTH_TELLING: Final = 4  # letters: one that a drawing covers is no secret
 _MOST_DRAWN: Final = 4000  # objects beside the text; to render a drawing of more may take many seconds
 _LATIN: Final = 0x250  # code points below have shapes even where the file brings no font
-_SCALE: Final = 1.5  # pixels per point
+_SCALE: Final = 1.0  # pixels per point
 _MAX_STYLES: Final = 20_000
 _INVISIBLE: Final = 3  # text render mode
 
@@ -170,34 +171,35 @@ def _traces(
     scale = np.array([shown.shape[1] / page.width, shown.shape[0] / page.height] * 2)
     boxes = page.boxes[letters] * scale
     limits = np.array([shown.shape[1], shown.shape[0]])
-    x0, y0 = np.clip(np.floor(boxes[:, :2]), 0, limits).astype(np.int64).T
-    x1, y1 = np.clip(np.ceil(boxes[:, 2:]), 0, limits).astype(np.int64).T
-    edges = _edges_within(shown, x0, y0, x1, y1)
-    large = (x1 - x0 >= 2) & (y1 - y0 >= 2)
-    styles = style_of[letters][large]
-    traced = np.bincount(styles[edges[large] > 0], minlength=len(page.styles))
-    return traced, np.bincount(styles, minlength=len(page.styles))
+    starts = np.clip(np.floor(boxes[:, :2]), 0, limits - 1).astype(np.int64)
+    ends = np.maximum(np.clip(np.ceil(boxes[:, 2:]), 0, limits).astype(np.int64), np.minimum(starts + 2, limits)) - 1
+    styles = style_of[letters]
+    looked = np.bincount(styles, minlength=len(page.styles))
+    # one colour shows nearly all letters; the others are asked only where it shows too few
+    has_edge = _edges_within(shown[:, :, 1], starts, ends)
+    traced = np.bincount(styles[has_edge], minlength=len(page.styles))
+    if ((looked > 0) & (traced <= _VISIBLE * looked)).any():
+        has_edge |= _edges_within(shown[:, :, 0], starts, ends) | _edges_within(shown[:, :, 2], starts, ends)
+        traced = np.bincount(styles[has_edge], minlength=len(page.styles))
+    return traced, looked
 
 
-def _edges_within(
-    shown: NDArray[np.uint8],
-    x0: NDArray[np.int64],
-    y0: NDArray[np.int64],
-    x1: NDArray[np.int64],
-    y1: NDArray[np.int64],
-) -> NDArray[np.int64]:
-    """How many neighbouring pixels, both inside a rectangle, differ so that an eye can tell; of each rectangle."""
-    values = shown.astype(np.int16)
-    found = np.zeros(len(x0), np.int64)
-    for axis in (0, 1):
-        differs = np.abs(np.diff(values, axis=axis)).max(axis=2) > _SAME_COLOUR
-        sums = np.zeros((differs.shape[0] + 1, differs.shape[1] + 1), np.int64)
-        sums[1:, 1:] = differs.cumsum(axis=0).cumsum(axis=1)
-        bottom = np.maximum(y1 - (axis == 0), y0)
-        right = np.maximum(x1 - (axis == 1), x0)
-        top, left = np.minimum(y0, sums.shape[0] - 1), np.minimum(x0, sums.shape[1] - 1)
-        bottom, right = np.minimum(bottom, sums.shape[0] - 1), np.minimum(right, sums.shape[1] - 1)
-        found += sums[bottom, right] - sums[top, right] - sums[bottom, left] + sums[top, left]
+def _edges_within(shade: NDArray[np.uint8], starts: NDArray[np.int64], ends: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Whether a pixel differs, so that an eye can tell, from the one to its right or below; of each rectangle.
+
+    Args:
+        starts: (n, 2) first column and row.
+        ends: (n, 2) last column and row, which are only compared with.
+    """
+    shade = np.ascontiguousarray(shade)
+    here, right, below = shade[:-1, :-1], shade[:-1, 1:], shade[1:, :-1]
+    differs = np.maximum(here, right) - np.minimum(here, right) > _SAME_COLOUR
+    differs |= np.maximum(here, below) - np.minimum(here, below) > _SAME_COLOUR
+    sums = np.zeros((shade.shape[0], shade.shape[1]), np.int32)
+    np.cumsum(differs, axis=1, out=sums[1:, 1:])
+    np.cumsum(sums, axis=0, out=sums)
+    (x0, y0), (x1, y1) = starts.T, ends.T
+    found: NDArray[np.bool_] = sums[y1, x1] - sums[y0, x1] - sums[y1, x0] + sums[y0, x0] > 0
     return found
 
 
@@ -218,7 +220,7 @@ def _findings(page: Page, why: dict[int, str], outside: str) -> Iterable[Finding
         texts["outside"] = [outside]
     for reason, characters in texts.items():
         text = " ".join("".join(characters).split())
-        if any(map(str.isalnum, text)):
+        if sum(map(str.isalnum, text)) >= _WORTH_TELLING:
             yield Finding(
                 "hidden_text",
                 f"Page {page.number} holds text {_WORDS[reason]}, which its readers do not see. It was left out.",
