@@ -28,6 +28,7 @@ from ingest.originals import Originals
 from ingest.parser import Parser, ParserLimits
 from ingest.pipeline import Pipeline
 from ingest.spaces import Spaces
+from ingest.syncing import Syncing
 from ingest.taking import Taking
 from ingest.worker import Chore, Worker
 from retrieval.model import SearchResult, Stage
@@ -93,6 +94,7 @@ class Quoth:
             idle=self.rest,
         )
         self.pipeline = Pipeline(self.database, originals, self.spaces, self.intake, self.worker, scratch)
+        self.syncing = Syncing(self.database, self.catalog, self.pipeline.add_inputs, self.pipeline.reindex, scratch)
         self.searching = Search(self.database, self.spaces, reranker_from(settings.reranker), RetrievalSettings())
         self.answers = Answers(self.database)
         selection = Selection() if settings.abstain_below is None else Selection(threshold=settings.abstain_below)

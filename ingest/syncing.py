@@ -12,7 +12,7 @@ import json
 import shutil
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
 from itertools import islice
@@ -122,7 +122,7 @@ class Pass:
         """How many files were left for the next pass because they were being written."""
         return self._seen.postponed
 
-    def __iter__(self) -> Iterator[Receipt]:
+    def __iter__(self) -> Generator[Receipt]:
         """Carry the pass out.
 
         Raises:
