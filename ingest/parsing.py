@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import errno
 import io
-import json
 import re
 import zipfile
 from collections.abc import Callable, Iterable, Iterator
@@ -17,11 +16,8 @@ from pathlib import Path
 from typing import Any, Final
 
 import docx
-import markdown
 import pptx
 import unstructured.nlp.tokenize as unstructured_tokenize
-from lxml import etree
-from lxml import html as lxml_html
 from unstructured.documents.elements import Element as UnstructuredElement
 from unstructured.partition.docx import partition_docx
 from unstructured.partition.html import partition_html
@@ -30,18 +26,20 @@ from unstructured.partition.text import partition_text
 
 from ingest.blank_english import blank_english
 from ingest.canonical import Block, assemble, canonical
+from ingest.data_files import json_blocks, xml_blocks
 from ingest.ebook import read_epub
 from ingest.errors import DocumentError
-from ingest.hidden_text import take_out_hidden
 from ingest.language import detect_language
 from ingest.mail import Mail, read_eml, read_msg
+from ingest.markdown_text import front_matter, is_readable, rendered
 from ingest.model import Category, Finding, ParsedDocument
 from ingest.office_hidden import take_out_hidden_runs, take_out_hidden_slides
 from ingest.open_document import OpenDocument, read_odp, read_ods, read_odt
 from ingest.plain_text import LIST_MARK, text_paragraphs
 from ingest.restructured import rst_html
 from ingest.rich_text import rtf_blocks
-from ingest.sniffing import MEDIA_TYPES, Kind, decode, refuse_entities
+from ingest.shown_page import declared_encoding, page_title, shown_page, squashed, table_rows
+from ingest.sniffing import MEDIA_TYPES, Kind, decode
 from ingest.spreadsheets import csv_blocks, xlsx_blocks
 from ingest.suspicion import instructions_in, invisible_in
 
@@ -61,6 +59,8 @@ _CATEGORIES: Final[dict[str, Category]] = {
     "FigureCaption": "caption",
     "Image": "caption",
 }
+
+
 @dataclass(frozen=True, slots=True)
 class Parsed:
     """What a format's reader finds; the rest is the same for all."""
@@ -180,7 +180,7 @@ def _paired(elements: Iterable[UnstructuredElement]) -> Iterator[tuple[Unstructu
             continue
         text = element.text or ""
         if category == "table" and element.metadata.text_as_html:
-            text = "\n".join(" | ".join(row) for row in _table_rows(element.metadata.text_as_html)) or text
+            text = "\n".join(" | ".join(row) for row in table_rows(element.metadata.text_as_html)) or text
         depth = (element.metadata.category_depth or 0) if category == "title" else 0
         yield element, Block(category, text, depth)
 
@@ -218,15 +218,34 @@ def _text_blocks(text: str) -> list[Block]:
 
 # -- Markdown and HTML -------------------------------------------------------------------------------------------------
 
-_DECLARED: Final = re.compile(rb"""(?:charset|encoding)\s*=\s*["']?([\w-]{3,30})""", re.IGNORECASE)
+
+def _read_md(path: Path, name: str) -> Parsed:
+    raw = decode(path.read_bytes())
+    title, text = front_matter(canonical(raw))
+    if not is_readable(text):
+        return Parsed(_text_blocks(text), title, raw=raw)
+    blocks, findings = _html_blocks(rendered(text))
+    return Parsed(blocks, title, findings=findings, raw=raw)
+
+
 def _read_html(path: Path, name: str) -> Parsed:
     content = path.read_bytes()
-    declared = _DECLARED.search(content[:4096])
-    text = decode(content, declared=declared[1].decode("ascii") if declared else None)
-    found = re.search(r"<title[^>]*>(.*?)</title>", text[:100_000], re.IGNORECASE | re.DOTALL)
-    title = lxml_html.fromstring(found[0]).text_content() if found and found[1].strip() else ""
+    text = decode(content, declared=declared_encoding(content[:4096]))
     blocks, findings = _html_blocks(text)
-    return Parsed(blocks, title, findings=findings, raw=text)
+    return Parsed(blocks, page_title(text), findings=findings, raw=text)
+
+
+def _html_blocks(markup: str) -> tuple[list[Block], tuple[Finding, ...]]:
+    """What a browser would show, by unstructured; hidden parts are taken out before it looks, and reported."""
+    page = shown_page(markup)
+    if page is None:
+        return [], ()
+    blocks = []
+    for _, block in _paired(partition_html(text=page.markup, languages=_LANGUAGES)):
+        if block.category == "title" and squashed(block.text) not in page.headings:
+            block = Block("text", block.text)  # a short line that unstructured took for one
+        blocks.append(block)
+    return blocks, page.findings
 
 
 def _read_rst(path: Path, name: str) -> Parsed:
@@ -254,16 +273,16 @@ def _read_epub(path: Path, name: str) -> Parsed:
 def _read_docx(path: Path, name: str) -> Parsed:
     document = docx.Document(str(path))
     findings = take_out_hidden_runs(document)
-    headings = {squashed for p in document.paragraphs if _is_heading(p) and (squashed := _squashed(p.text))}
+    headings = {own for p in document.paragraphs if _is_heading(p) and (own := squashed(p.text))}
     blocks = []
     for element, block in _paired(partition_docx(**_shown(document, path, findings), languages=_LANGUAGES)):
         if block.category in ("title", "text"):
-            squashed = _squashed(block.text)
-            styled = squashed in headings or any(squashed.endswith(own) for own in headings if len(own) > 3)
+            plain = squashed(block.text)
+            styled = plain in headings or any(plain.endswith(own) for own in headings if len(own) > 3)
             if block.category == "text" or not styled:  # unstructured calls most short lines titles, and misses some
-                bold = _squashed("".join(element.metadata.emphasized_text_contents or []))
-                loud = bold == squashed or (block.category == "title" and block.text.upper() == block.text)
-                alone = len(block.text) <= 120 and any(map(str.isalpha, squashed)) and not squashed.endswith((".", ":"))
+                bold = squashed("".join(element.metadata.emphasized_text_contents or []))
+                loud = bold == plain or (block.category == "title" and block.text.upper() == block.text)
+                alone = len(block.text) <= 120 and any(map(str.isalpha, plain)) and not plain.endswith((".", ":"))
                 block = Block("title", block.text, 1) if loud and alone else Block("text", block.text)
         blocks.append(block)
     return Parsed(blocks, _own_title(document.core_properties.title), findings=findings)
@@ -344,6 +363,15 @@ def _read_mail(mail: Mail) -> Parsed:
         warnings = (f"Attachments are not read: {listed}. Save them and add them as files.",)
     raw = "\n".join((mail.header, *(text for text, _ in mail.bodies)))
     return Parsed(blocks, mail.subject, warnings=warnings, findings=tuple(findings), raw=raw)
+
+
+def _read_xml(path: Path, name: str) -> Parsed:
+    content = path.read_bytes()
+    return Parsed(xml_blocks(decode(content, declared=declared_encoding(content[:200])), name))
+
+
+def _read_json(path: Path, name: str) -> Parsed:
+    return Parsed(json_blocks(decode(path.read_bytes()), name))
 
 
 _READERS: Final[dict[Kind, Callable[[Path, str], Parsed]]] = {
