@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import re
 import socket
 import threading
 import time
@@ -75,8 +76,9 @@ class Site:
         """
         self.start = tidy(address)
         parts = urlsplit(self.start)
-        if parts.scheme not in ("http", "https") or not parts.hostname:
-            raise UsageError(f"{self.start!r} is no address of a web site. Give one such as https://host/handbook/.")
+        if parts.scheme not in ("http", "https") or not parts.hostname or _port_of(address) is None:
+            shown = re.sub(r"//[^/\s]*@", "//", address)
+            raise UsageError(f"{shown!r} is no address of a web site. Give one such as https://host/handbook/.")
         given = urlsplit(address)
         auth = (given.username or "", given.password or "") if given.username else None
         self._host, self._port, self._secure = parts.hostname, parts.port, parts.scheme == "https"
@@ -163,7 +165,7 @@ class Site:
                 answer = self._patiently(url, before, deadline)
                 try:
                     if answer.is_redirect and answer.headers.get("location"):
-                        url = tidy(urljoin(url, answer.headers["location"]))
+                        url = joined(url, answer.headers["location"])
                         if not self.is_of(url):
                             raise PageLeft(f"it leads elsewhere, to {url!r}")
                         before = None  # which was said of another address
@@ -338,6 +340,14 @@ def is_public(address: str) -> bool:
     return (mapped or found).is_global
 
 
+def _port_of(address: str) -> int | None:
+    """The port that an address names, 0 for the usual one; None when it is no port."""
+    try:
+        return urlsplit(address).port or 0
+    except ValueError:
+        return None
+
+
 def _is_private_by_name(host: str) -> bool:
     """Whether an address says itself that it is one of this machine or its network."""
     try:
@@ -347,9 +357,20 @@ def _is_private_by_name(host: str) -> bool:
     return not is_public(host)
 
 
+def joined(url: str, link: str) -> str:
+    """Where a link on a page leads; '' when nowhere."""
+    try:
+        return tidy(urljoin(url, link))
+    except ValueError:
+        return ""
+
+
 def tidy(url: str) -> str:
-    """One form of an address: no fragment, no credentials, no default port, a path."""
-    parts = urlsplit(url.strip())
+    """One form of an address: no fragment, no credentials, no default port, a path; '' when it is none."""
+    try:
+        parts = urlsplit(url.strip())
+    except ValueError:
+        return ""
     host = (parts.hostname or "").lower()
     host = f"[{host}]" if ":" in host else host
     try:

@@ -19,7 +19,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Final
-from urllib.parse import unquote, urljoin, urlsplit
+from urllib.parse import unquote, urlsplit
 
 import httpx
 
@@ -368,7 +368,8 @@ class Before:
         links = None
         if packed is not None:
             paths = json.loads(zlib.decompress(base64.b64decode(packed)))
-            links = tuple(urljoin(url, path) for path in paths)
+            here = urlsplit(url)
+            links = tuple(f"{here.scheme}://{here.netloc}{path}" if path.startswith("/") else path for path in paths)
         return cls(source, fingerprint, url, Validators(etag, modified), links)
 
 
@@ -379,9 +380,8 @@ def pack(url: str, validators: Validators, digest: str = "", links: Sequence[str
     """
     mark = digest if not validators.etag or validators.etag.startswith("W/") else ""
     here = urlsplit(url)
-    root = f"{here.scheme}://{here.netloc}/"
-    paths = [link if link.startswith(f"{root}/") else "/" + link[len(root) :] if link.startswith(root) else link
-             for link in links]  # fmt: skip
+    root = f"{here.scheme}://{here.netloc}"
+    paths = [link.removeprefix(root) if link.startswith(f"{root}/") else link for link in links]
     packed = base64.b64encode(zlib.compress(json.dumps(paths).encode())).decode()
     return json.dumps(
         [url, validators.etag, validators.modified, mark, packed if len(packed) <= MOST_PACKED_LINKS else None]
