@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import io
+import math
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -15,7 +16,7 @@ from ingest.access import Reader
 from ingest.catalog import has_page_images
 from ingest.document_list import ChunkShown, chunks_of, touched_chunks
 from ingest.errors import DocumentError, ServiceError, UsageError
-from ingest.model import Box, Document, Element, Locator
+from ingest.model import Box, Document, Element, Locator, Span
 from ui import page_image, wording
 from ui.marked_text import MarkedBlock, MarkedPart, show_marked
 
@@ -28,6 +29,7 @@ TINTS: Final = ((190, 229, 216), (250, 228, 160))  # of neighbouring passages; m
 INK: Final = (28, 37, 34)
 LABEL_POINTS: Final = 9.0
 AT_ONCE: Final = 20  # passages of a text
+WIDTH: Final = 860  # pixels of the preview
 LONGEST: Final = 40_000  # characters of a text without passages
 PAGE: Final = "preview_page"  # key of the session's state: (document, page)
 
@@ -37,36 +39,46 @@ def show_preview(quoth: Quoth, reader: Reader, document: Document) -> None:
     chunks = chunks_of(quoth.database, reader, document.id)
     pages = document.pages or 0
     as_page = False
-    if has_page_images(document.media_type) and pages:
-        how = st.segmented_control(
-            "Shown", ["Pages", "Text"], default="Pages", required=True, key=f"preview-how-{document.id}",
-            label_visibility="collapsed",
-        )  # fmt: skip
-        as_page = how == "Pages"
-    if as_page:
-        _show_page(quoth, reader, document, chunks, pages)
-    else:
-        _show_text(quoth, reader, document, chunks)
+    with st.container(horizontal=True, vertical_alignment="center", key="preview-bar"):
+        if has_page_images(document.media_type) and pages:
+            how = st.segmented_control(
+                "Shown", ["Pages", "Text"], default="Pages", required=True, key=f"preview-how-{document.id}",
+                label_visibility="collapsed",
+            )  # fmt: skip
+            as_page = how == "Pages"
+        if as_page:
+            number = _stepped(f"{PAGE}-{document.id}", pages)
+        else:
+            number = _stepped(f"preview-part-{document.id}", math.ceil(len(chunks) / AT_ONCE))
+    with st.container(key="preview", width=WIDTH, gap="xsmall"):
+        if as_page:
+            _show_page(quoth, reader, document, chunks, number)
+        else:
+            _show_text(quoth, reader, document, chunks, number)
 
 
 def open_page(document: Document, page: int) -> None:
     """Have the preview begin with this page."""
     st.session_state[f"{PAGE}-{document.id}"] = page
+    st.session_state[f"preview-how-{document.id}"] = "Pages"
 
 
-def _show_page(quoth: Quoth, reader: Reader, document: Document, chunks: Sequence[ChunkShown], pages: int) -> None:
-    key = f"{PAGE}-{document.id}"
-    if not 1 <= st.session_state.get(key, 1) <= pages:
+def _stepped(key: str, last: int) -> int:
+    """The number chosen, from 1 to `last`."""
+    if not 1 <= st.session_state.get(key, 1) <= max(last, 1):
         st.session_state.pop(key)
-    number = st.pagination(pages, key=key) if pages > 1 else 1
+    return st.pagination(last, key=key, max_visible_pages=7) if last > 1 else 1
+
+
+def _show_page(quoth: Quoth, reader: Reader, document: Document, chunks: Sequence[ChunkShown], number: int) -> None:
     elements = quoth.catalog.elements(reader, document.id, document.version)
-    span = page_span(elements, number)
-    here = touched_chunks(chunks, span) if span else []
-    marked = [
-        (one.ordinal, boxes_on(quoth.catalog.locate(reader, document.id, document.version, one.start, one.end), number))
-        for one in here
+    located = [
+        (one, boxes_on(quoth.catalog.locate(reader, document.id, document.version, one.start, one.end), number))
+        for one in possibly_on(chunks, page_span(elements, number), number)
     ]
-    st.caption(_here_words(here, len(chunks), f"page {number} of {pages}"))
+    marked = [(one.ordinal, boxes) for one, boxes in located if boxes]
+    here = [one for one, boxes in located if boxes]
+    st.caption(_here_words(here, len(chunks), f"page {number} of {document.pages}"))
     try:
         picture = quoth.catalog.page_image(reader, document.id, document.version, number, scale=SCALE)
     except (DocumentError, ServiceError, UsageError) as error:
@@ -83,21 +95,19 @@ def _show_page(quoth: Quoth, reader: Reader, document: Document, chunks: Sequenc
     )
 
 
-def _show_text(quoth: Quoth, reader: Reader, document: Document, chunks: Sequence[ChunkShown]) -> None:
+def _show_text(quoth: Quoth, reader: Reader, document: Document, chunks: Sequence[ChunkShown], turn: int) -> None:
     text = quoth.catalog.text(reader, document.id, document.version)
     elements = quoth.catalog.elements(reader, document.id, document.version)
-    turns = max((len(chunks) + AT_ONCE - 1) // AT_ONCE, 1)
-    turn = st.pagination(turns, key=f"preview-part-{document.id}") if turns > 1 else 1
     here = list(chunks[(turn - 1) * AT_ONCE : turn * AT_ONCE])
     st.caption(_here_words(here, len(chunks), ""))
     start = 0 if turn == 1 else chunks[(turn - 1) * AT_ONCE - 1].end
-    end = here[-1].end if here and turn < turns else len(text)
-    blocks = marked_blocks(text, elements, here, (start, min(end, start + LONGEST) if not here else end))
-    with st.container(key="preview"):
-        show_marked(
-            blocks, name="The document's text", shown=f"{document.id}/{document.version}/{turn}",
-            key=f"preview-text-{document.id}",
-        )  # fmt: skip
+    end = here[-1].end if turn * AT_ONCE < len(chunks) else len(text)
+    show_marked(
+        marked_blocks(text, elements, here, (start, end if here else min(end, LONGEST))),
+        name="The document's text",
+        shown=f"{document.id}/{document.version}/{turn}",
+        key=f"preview-text-{document.id}",
+    )
 
 
 def _here_words(here: Sequence[ChunkShown], total: int, where: str) -> str:
@@ -112,7 +122,15 @@ def _here_words(here: Sequence[ChunkShown], total: int, where: str) -> str:
     )
 
 
-def page_span(elements: Sequence[Element], page: int) -> tuple[int, int] | None:
+def possibly_on(chunks: Sequence[ChunkShown], span: Span | None, page: int) -> list[ChunkShown]:
+    """The chunks that touch a page's elements, and the one before: it may go on from an earlier page."""
+    here = touched_chunks(chunks, span) if span else []
+    first = here[0].ordinal if here else len(chunks)
+    earlier = [one for one in chunks if one.ordinal < first and one.page is not None and one.page < page]
+    return [*earlier[-1:], *here]
+
+
+def page_span(elements: Sequence[Element], page: int) -> Span | None:
     """The span of a page's elements in the canonical text; None for a page without text."""
     spans = [(one.start, one.end) for one in elements if one.page == page]
     return (min(start for start, _ in spans), max(end for _, end in spans)) if spans else None

@@ -262,7 +262,7 @@ def _findings(quoth: Quoth, reader: Reader, document: Document) -> None:
         pages = ", ".join(str(page) for page in list(remarks.recognised)[:30])
         st.markdown(
             f"The text of {wording.counted(len(remarks.recognised), 'page')} was recognised in pictures: {pages}. "
-            f"The least certain is page {worst[0]}, with {worst[1]:.0%}; compare it with the page before you rely on it."
+            f"The least certain is page {worst[0]}, with {worst[1]:.0%}: look at it before you rely on it."
         )
 
 

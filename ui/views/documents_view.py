@@ -122,7 +122,7 @@ def _list(quoth: Quoth, reader: Reader, names: Names) -> None:
         if pages > 1:
             st.pagination(pages, key=page_key)
         every = listing.total == names.documents
-        if st.button(
+        if listing.total > 1 and st.button(
             "Reindex all…" if every else f"Reindex these {listing.total:,}…", key="reindex-all", type="tertiary",
             icon=":material/refresh:", help="Says first what it would take",
         ):  # fmt: skip
@@ -179,7 +179,6 @@ def _table(listing: Listing) -> None:
             "Version": st.column_config.NumberColumn(width="small"),
             "Pages": st.column_config.TextColumn(width="small", alignment="right"),
             "Passages": st.column_config.NumberColumn(width="small"),
-            "Review by": st.column_config.DateColumn(format="D MMM YYYY", width="small"),
             "Changed": st.column_config.DatetimeColumn(format="D MMM YYYY, HH:mm", width="medium"),
         },
         alt="The documents you may read",
@@ -196,7 +195,7 @@ def table_rows(documents: Sequence[Document], today: date) -> list[dict[str, Any
             "State": "; ".join(words for _, words in wording.document_badges(one, today)),
             "May read": ", ".join(one.readers),
             "Owner": one.owner,
-            "Review by": one.review_by,
+            "Review by": wording.date_words(one.review_by) if one.review_by else "",
             "Version": one.version,
             "Pages": "" if one.pages is None else f"{one.pages:,}",
             "Passages": one.chunks,
