@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import shutil
 import tempfile
 import time
 import uuid
@@ -365,15 +366,20 @@ class Pipeline:
     # -- upkeep --------------------------------------------------------------------------------------------------
 
     def sweep(self) -> int:
-        """Delete originals that nothing names: what a kill between file and transaction leaves. Returns how many."""
+        """Delete originals that nothing names, and files of work that a kill ended. Returns how many originals."""
         with self._database.working() as connection:
             named = storing.referenced_originals(connection)
         stray = self._originals.unreferenced(named, older_than_s=SWEEP_AFTER_S)
         for sha256 in stray:
             storing.delete_if_unreferenced(self._database, self._originals, sha256)
-        for left in self._scratch.glob("add-*"):
-            if left.is_file() and time.time() - left.stat().st_mtime > SWEEP_AFTER_S:
-                left.unlink(missing_ok=True)
+        for left in (*self._scratch.glob("add-*"), *self._scratch.glob("sync-*")):
+            with suppress(OSError):  # gone meanwhile
+                if time.time() - left.stat().st_mtime <= SWEEP_AFTER_S:
+                    continue
+                if left.is_dir():  # holds what came attached to a mail, or was fetched
+                    shutil.rmtree(left)
+                else:
+                    left.unlink()
         return len(stray)
 
     def stale(self) -> list[DocumentId]:

@@ -29,6 +29,7 @@ from sqlalchemy import text
 from assistant.bootstrap import open_quoth
 from ingest import postgres
 from ingest.access import LOCAL
+from ingest.postgres_liveness import was_killed
 from ingest.queueing import ALIVE
 
 if TYPE_CHECKING:
@@ -55,7 +56,7 @@ WORDS: Final = (
 )
 
 
-def documents(folder: Path, count: int) -> Path:
+def documents(folder: Path, count: int, longest: int) -> Path:
     """Documents of different lengths, each with words of its own."""
     rng = random.Random(SEED)
     folder.mkdir()
@@ -63,7 +64,7 @@ def documents(folder: Path, count: int) -> Path:
         paragraphs = [
             f"Depot {number} keeps {rng.randint(2, 900)} of the {rng.choice(WORDS)} kind {rng.randint(1000, 9999)} "
             f"beside the {rng.choice(WORDS)} on shelf {at}. Its {rng.choice(WORDS)} is checked by watch {number}."
-            for at in range(rng.randint(5, 60))
+            for at in range(rng.randint(5, longest))
         ]
         heads = [f"# Depot {number}\n\n{paragraphs[0]}", *paragraphs[1:]]
         (folder / f"depot{number:04}.md").write_text("\n\n".join(heads) + "\n", encoding="utf-8")
@@ -127,8 +128,6 @@ class Load:
         self.log = scratch / "log"
         self.environ = {**kept, "QUOTH_HOME": str(home), "QUOTH_WORKERS": "1", "TMPDIR": str(self.temporary)}
         self.url = postgres.start(home).url
-        with open_quoth(self.environ):
-            pass  # makes the tables
         self.services = {
             "app": Service("app", self.environ, self.log, "up", "--no-browser"),
             "worker": Service("worker", self.environ, self.log, "worker"),
@@ -276,13 +275,13 @@ def collect(quoth: Quoth) -> int:
     return sum(not file.exists() for file in before)
 
 
-def run(tmp_path: Path, count: int, victims: list[str], rng: random.Random) -> None:
+def run(tmp_path: Path, count: int, longest: int, victims: list[str], rng: random.Random) -> None:
     began = time.monotonic()
 
     def told(what: str) -> None:
         print(f"{time.monotonic() - began:6.1f} s  {what}")
 
-    folder = documents(tmp_path / "documents", count)
+    folder = documents(tmp_path / "documents", count, longest)
     home = tmp_path / "home"
     moments = sorted(rng.randrange(0, max(1, int(count * 0.9))) for _ in victims)
     try:
@@ -316,8 +315,26 @@ def wait_for(come: Callable[[], bool], what: str) -> None:
         time.sleep(0.1)
 
 
+def test_a_killed_server_is_told_from_one_that_was_stopped(tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    try:
+        assert not was_killed(home)
+        postgres.start(home)
+        assert not was_killed(home)
+        server = postgres.status(home).pid
+        assert server is not None
+        os.kill(server, signal.SIGKILL)
+        wait_for(lambda: was_killed(home), "the end of the server's processes")
+        postgres.start(home)
+        assert not was_killed(home)
+        assert postgres.stop(home)
+        assert not was_killed(home)
+    finally:
+        postgres.remove(home)
+
+
 def test_three_kills(tmp_path: Path) -> None:
-    run(tmp_path, 30, ["database", "worker", "app"], random.Random(SEED))
+    run(tmp_path, 30, 15, ["database", "worker", "app"], random.Random(SEED))
 
 
 @pytest.mark.soak
@@ -325,4 +342,4 @@ def test_fifty_kills(tmp_path: Path) -> None:
     seed = int(os.environ.get("QUOTH_KILLS_SEED", SEED))
     print(f"QUOTH_KILLS_SEED={seed}")
     rng = random.Random(seed)
-    run(tmp_path, 500, [rng.choice(VICTIMS) for _ in range(50)], rng)
+    run(tmp_path, 500, 60, [rng.choice(VICTIMS) for _ in range(50)], rng)

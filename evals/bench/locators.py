@@ -139,6 +139,8 @@ def judged(document: ParsedDocument, page: PageMap, ink: np.ndarray, said: np.nd
         for number in range(start, end):
             if document.text[page.start + number].isspace():
                 continue
+            if document.text[page.start + number] == "|" and not boxed[number]:
+                continue  # Quoth's own, between the cells of a table
             if not boxed[number]:
                 counts["element" if shown else "page"] += 1
             elif said is None:
