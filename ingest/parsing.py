@@ -32,7 +32,7 @@ from ingest.errors import DocumentError
 from ingest.language import detect_language
 from ingest.mail import Mail, read_eml, read_msg
 from ingest.markdown_text import front_matter, is_readable, rendered
-from ingest.model import Category, Finding, ParsedDocument
+from ingest.model import Attachment, Category, Finding, ParsedDocument
 from ingest.office_hidden import take_out_hidden_runs, take_out_hidden_slides
 from ingest.open_document import OpenDocument, read_odp, read_ods, read_odt
 from ingest.plain_text import LIST_MARK, text_paragraphs
@@ -70,6 +70,7 @@ class Parsed:
     page_count: int | None = None
     warnings: tuple[str, ...] = ()
     findings: tuple[Finding, ...] = ()
+    attachments: tuple[Attachment, ...] = ()
     raw: str = ""  # the text before it was made canonical, where that was done while reading
 
 
@@ -125,6 +126,7 @@ def parse_file(path: Path, kind: Kind, *, name: str) -> ParsedDocument:
         media_type=MEDIA_TYPES[kind],
         warnings=parsed.warnings,
         findings=(*parsed.findings, *_suspicions(parsed, text)),
+        attachments=parsed.attachments,
     )
 
 
@@ -357,12 +359,10 @@ def _read_mail(mail: Mail) -> Parsed:
         shown, hidden = _html_blocks(text) if rich else (_text_blocks(text), ())
         blocks.extend(shown)
         findings.extend(hidden)
-    warnings: tuple[str, ...] = ()
-    if mail.attachments:
-        listed = ", ".join(map(repr, mail.attachments[:20]))
-        warnings = (f"Attachments are not read: {listed}. Save them and add them as files.",)
     raw = "\n".join((mail.header, *(text for text, _ in mail.bodies)))
-    return Parsed(blocks, mail.subject, warnings=warnings, findings=tuple(findings), raw=raw)
+    return Parsed(
+        blocks, mail.subject, warnings=mail.warnings, findings=tuple(findings), raw=raw, attachments=mail.attachments
+    )
 
 
 def _read_xml(path: Path, name: str) -> Parsed:

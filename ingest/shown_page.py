@@ -16,7 +16,7 @@ from ingest.model import Finding
 _NOT_SHOWN: Final = ("script", "style", "template", "noscript", "head", "svg", "iframe", "object", "select", "datalist")
 _HEADINGS: Final = ("h1", "h2", "h3", "h4", "h5", "h6")
 _TABLE_PARTS: Final = ("table", "thead", "tbody", "tfoot", "tr", "td", "th", "caption", "colgroup", "col")
-_LAID_OUT: Final = (*_HEADINGS, "table", "form", "article", "section", "nav", "main", "aside")
+_LAID_OUT: Final = (*_HEADINGS, "form", "article", "section", "nav", "main", "aside")
 _LONG_CELL_CHARS: Final = 1500  # more than any table's cell; a column of a page that a table lays out
 _DECLARED: Final = re.compile(rb"""(?:charset|encoding)\s*=\s*["']?([\w-]{3,30})""", re.IGNORECASE)
 _TITLE: Final = re.compile(r"<title[^>]*>(.*?)</title>", re.IGNORECASE | re.DOTALL)
@@ -71,8 +71,10 @@ def _root(text: str) -> Any:
 
 def _unlay(root: Any) -> None:
     """Make blocks of the cells of tables that only lay out a page, innermost first."""
-    for table in reversed(list(root.iter("table"))):
-        if not _lays_out(table):
+    tables = list(root.iter("table"))
+    around = {id(outer) for table in tables for outer in table.iterancestors("table")}
+    for table in reversed(tables):
+        if not _lays_out(table, id(table) in around):
             continue
         for part in [table, *_own_parts(table)]:
             part.tag = "div"
@@ -86,7 +88,7 @@ def _own_parts(table: Any) -> list[Any]:
     ]
 
 
-def _lays_out(table: Any) -> bool:
+def _lays_out(table: Any, holds_tables: bool) -> bool:
     if (table.get("role") or "").lower() in ("presentation", "none"):
         return True
     parts = _own_parts(table)
@@ -94,7 +96,7 @@ def _lays_out(table: Any) -> bool:
         return False
     cells = [part for part in parts if part.tag == "td"]
     filled = [cell for cell in cells if cell.text_content().strip()]
-    if len(filled) <= 1:
+    if len(filled) <= 1 or holds_tables:
         return True
     return any(next(cell.iter(*_LAID_OUT), None) is not None for cell in filled) or any(
         len(cell.text_content()) > _LONG_CELL_CHARS for cell in filled
