@@ -40,6 +40,7 @@ class Characters(NamedTuple):
     styles: list[Style]
     style_of: list[int]  # -1 before the first character that is drawn
     errors: int  # characters whose font does not say which letters they are
+    outside: str  # what stands beyond the page's edges
 
 
 class _PDFium(NamedTuple):
@@ -153,11 +154,14 @@ def read_characters(textpage: Any, matrix: NDArray[np.float64], size: tuple[floa
     real = np.asarray(boxes.any(axis=1))
     shown = np.where(real[:, None], displayed(boxes, matrix), 0.0)
     outside = real & ((shown[:, 2] <= 0) | (shown[:, 3] <= 0) | (shown[:, 0] >= size[0]) | (shown[:, 1] >= size[1]))
+    beyond = ""
     if outside.any():  # beyond the page's edge nobody sees it: neither read nor quoted
+        latest = np.maximum.accumulate(np.where(real, np.arange(len(real)), 0))  # a space made up goes with its word
+        beyond = "".join(map(chr, codes[outside[latest]].tolist()))
         codes, shown, style_of = codes[~outside], shown[~outside], style_of[~outside]
     put_in_reading_order(codes, shown, style_of)
     text = codes.astype("<u4").tobytes().decode("utf-32-le", "surrogatepass")
-    return Characters(list(text), shown, styles, style_of.tolist(), errors)
+    return Characters(list(text), shown, styles, style_of.tolist(), errors, beyond)
 
 
 def _units(handle: int, count: int) -> NDArray[np.uint32]:

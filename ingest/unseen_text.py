@@ -15,9 +15,11 @@ import numpy as np
 import pypdfium2.raw as raw
 from numpy.typing import NDArray
 
+from ingest.canonical import canonical
 from ingest.model import Finding
 from ingest.page_objects import Drawn, colour_of
 from ingest.page_text import Page
+from ingest.suspicion import excerpt_of, instructions_in
 
 _TINY_POINTS: Final = 1.5
 _FAINT_ALPHA: Final = 20  # of 255
@@ -57,7 +59,8 @@ def hidden_in(page: Page, drawn: Drawn, picture: Callable[[float], NDArray[np.ui
 
     Args:
         picture: renders the page at so many pixels per point, (height, width, 3); called once, if at all.
-        outside: text that was already left out, because it stands beyond the page's edges.
+        outside: text that was already left out, because it stands beyond the page's edges. Told only where it
+            addresses an assistant: printers' marks and the other half of a spread stand there, too.
     """
     scanned = drawn.pictured(page.width, page.height) >= _SCANNED
     style_of = np.array(page.style_of, np.int64)
@@ -216,14 +219,16 @@ def _findings(page: Page, why: dict[int, str], outside: str) -> Iterable[Finding
     for i, style in enumerate(page.style_of):
         if style in why:
             texts.setdefault(why[style], []).append(page.characters[i])
-    if outside:
+    if instructions_in(outside):
         texts["outside"] = [outside]
     for reason, characters in texts.items():
-        text = " ".join("".join(characters).split())
+        text = canonical(" ".join("".join(characters).split()))
         if sum(map(str.isalnum, text)) >= _WORTH_TELLING:
+            addressed = " It addresses an assistant." if instructions_in(text) else ""
             yield Finding(
                 "hidden_text",
-                f"Page {page.number} holds text {_WORDS[reason]}, which its readers do not see. It was left out.",
-                text[:200],
+                f"Page {page.number} holds text {_WORDS[reason]}, which its readers do not see. It was left out."
+                f"{addressed}",
+                excerpt_of(text),
                 page.number,
             )
