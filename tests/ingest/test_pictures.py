@@ -13,7 +13,7 @@ from PIL import Image, ImageDraw, ImageFont
 from ingest.errors import DocumentError
 from ingest.intake import Stopped
 from ingest.model import ParsedDocument
-from ingest.parser import Parser
+from ingest.parser import Parser, ParserLimits
 from ingest.pictures import parse_picture, render_picture
 from ingest.recognition import Recogniser
 from ingest.sniffing import Kind
@@ -128,7 +128,7 @@ def test_what_shows_no_text_is_refused_with_a_reason(recogniser: Recogniser, tmp
 
 
 def test_the_parser_tells_how_far_it_is_and_can_be_stopped(tmp_path: Path) -> None:
-    pages = [drawn()[0] for _ in range(3)]
+    pages = [drawn(LINES[:1])[0] for _ in range(3)]
     pages[0].save(tmp_path / "three.tiff", save_all=True, append_images=pages[1:])
     told: list[tuple[int, int]] = []
 
@@ -144,3 +144,13 @@ def test_the_parser_tells_how_far_it_is_and_can_be_stopped(tmp_path: Path) -> No
         told.clear()
         document = parser.parse(tmp_path / "three.tiff", name="three.tiff", progress=lambda *at: told.append(at))
     assert document.page_count == 3 and told[-1] == (3, 3) and told == sorted(told)
+
+
+def test_each_recognised_page_brings_its_own_computing_time(tmp_path: Path) -> None:
+    pages = [drawn()[0] for _ in range(2)]
+    pages[0].save(tmp_path / "two.tiff", save_all=True, append_images=pages[1:])
+    with Parser(ParserLimits(cpu_s=1, cpu_s_per_mb=0, recognition_cpu_s=60)) as parser:
+        assert parser.parse(tmp_path / "two.tiff", name="two.tiff").page_count == 2
+    with Parser(ParserLimits(cpu_s=1, cpu_s_per_mb=0, recognition_cpu_s=0)) as parser, pytest.raises(DocumentError) as refused:
+        parser.parse(tmp_path / "two.tiff", name="two.tiff")
+    assert refused.value.reason == "timeout"
