@@ -17,16 +17,18 @@ from assistant.quoting import QuotedAnswerer, Selection
 from assistant.records import Answers
 from assistant.settings import Settings
 from ingest import postgres
-from ingest.access import Reader
+from ingest.access import LOCAL, Reader
 from ingest.catalog import Catalog
 from ingest.database import MIGRATIONS, Database
 from ingest.embedding import OnnxEmbedder, embedder_from
 from ingest.errors import ConfigurationError
+from ingest.history import History
 from ingest.intake import Intake
 from ingest.model import Embedder
 from ingest.originals import Originals
 from ingest.parser import Parser, ParserLimits
 from ingest.pipeline import Pipeline
+from ingest.properties import Properties
 from ingest.spaces import Spaces
 from ingest.syncing import Syncing
 from ingest.taking import Taking
@@ -89,11 +91,15 @@ class Quoth:
                 Chore("sweep", 3600, lambda: self.pipeline.sweep()),
                 Chore("tidy", 3600, self.intake.tidy),
                 Chore("rebuild", 15, self._rebuild),
+                Chore("prune", 3600, lambda: self.history.prune(settings.keep_versions_days)),
             ),
             concurrency=settings.workers,
             idle=self.rest,
         )
         self.pipeline = Pipeline(self.database, originals, self.spaces, self.intake, self.worker, scratch)
+        self.history = History(self.database, originals, self.intake, self._ensure_worker)
+        self.properties = Properties(self.database)
+        self.originals = originals
         self.syncing = Syncing(self.database, self.catalog, self.pipeline.add_inputs, self.pipeline.reindex, scratch)
         self.searching = Search(self.database, self.spaces, reranker_from(settings.reranker), RetrievalSettings())
         self.answers = Answers(self.database)
@@ -140,6 +146,10 @@ class Quoth:
         if self.settings.rebuild:
             self.pipeline.rebuild()
             self.spaces.drop_former()
+
+    def _ensure_worker(self) -> None:
+        """Work in this process when no process does."""
+        self.pipeline.hand_over((), by=LOCAL, priority=0)
 
     def rest(self) -> None:
         """Give back the memory that only adding and asking need; either takes it again."""
