@@ -254,6 +254,8 @@ def _read_rst(path: Path, name: str) -> Parsed:
     raw = canonical(decode(path.read_bytes()))
     page, warnings = rst_html(raw)
     blocks, findings = _html_blocks(page)
+    if not blocks:  # docutils refuses a file with a line of over 10,000 characters
+        blocks = _text_blocks(raw)
     return Parsed(blocks, warnings=tuple(warnings), findings=findings, raw=raw)
 
 

@@ -15,7 +15,8 @@ from ingest.model import Finding
 
 _NOT_SHOWN: Final = ("script", "style", "template", "noscript", "head", "svg", "iframe", "object", "select", "datalist")
 _HEADINGS: Final = ("h1", "h2", "h3", "h4", "h5", "h6")
-_TABLE_PARTS: Final = ("table", "thead", "tbody", "tfoot", "tr", "td", "th", "caption", "colgroup", "col")
+_TABLE_PARTS: Final = ("thead", "tbody", "tfoot", "tr", "td", "th", "caption", "colgroup", "col")
+_INLINE: Final = ("font", "span", "b", "i", "u", "em", "strong", "center", "small", "big", "a")
 _LAID_OUT: Final = (*_HEADINGS, "form", "article", "section", "nav", "main", "aside")
 _LONG_CELL_CHARS: Final = 1500  # more than any table's cell; a column of a page that a table lays out
 _DECLARED: Final = re.compile(rb"""(?:charset|encoding)\s*=\s*["']?([\w-]{3,30})""", re.IGNORECASE)
@@ -40,7 +41,7 @@ def shown_page(markup: str) -> ShownPage | None:
     text = canonical(markup)
     if not text.strip():
         return None
-    root = _root(text)
+    root, deep = _root(text)
     if root is None:
         return None
     findings = take_out_hidden(root, text)
@@ -50,23 +51,46 @@ def shown_page(markup: str) -> ShownPage | None:
         elif element.tag == "br":
             element.tail = " " + (element.tail or "")
     _unlay(root)
+    if deep:
+        root = _flattened(root)
     headings = frozenset(squashed(heading.text_content()) for heading in root.iter(*_HEADINGS))
     return ShownPage(lxml_html.tostring(root, encoding="unicode"), headings, tuple(findings))
 
 
-def _root(text: str) -> Any:
-    """The page's tree. A depth of 255, where libxml2 ends, is reached by old pages that close no tag: 2,048 is not."""
+def _root(text: str) -> tuple[Any, bool]:
+    """The page's tree, and whether it is deeper than the 255 levels that libxml2 reads unasked."""
     for huge in (False, True):
-        parser = lxml_html.HTMLParser(
-            remove_comments=True, remove_pis=True, huge_tree=huge, no_network=True, encoding="utf-8"
-        )
+        parser = _parser(huge)
         try:
             root = lxml_html.document_fromstring(text.encode("utf-8"), parser=parser)
         except etree.ParserError:
-            return None
-        if not any("xcessive depth" in entry.message for entry in parser.error_log):
-            return root
+            return None, False
+        if not _cut_short(parser):
+            return root, huge
     raise RecursionError("the page is nested too deep")
+
+
+def _parser(huge: bool) -> Any:
+    return lxml_html.HTMLParser(
+        remove_comments=True, remove_pis=True, huge_tree=huge, no_network=True, encoding="utf-8"
+    )
+
+
+def _cut_short(parser: Any) -> bool:
+    return any("xcessive depth" in entry.message for entry in parser.error_log)
+
+
+def _flattened(root: Any) -> Any:
+    """A deep page without the levels that mean nothing, as old pages have that close no tag."""
+    for element in reversed(list(root.iter(*_INLINE, "div"))):
+        alone = len(element) == 1 and not (element.text or "").strip() and not (element[0].tail or "").strip()
+        if element.getparent() is not None and (element.tag != "div" or alone):
+            element.drop_tag()
+    parser = _parser(False)
+    root = lxml_html.document_fromstring(lxml_html.tostring(root, encoding="utf-8"), parser=parser)
+    if _cut_short(parser):  # unstructured would lose what stands below
+        raise RecursionError("the page is nested too deep")
+    return root
 
 
 def _unlay(root: Any) -> None:
@@ -83,9 +107,7 @@ def _unlay(root: Any) -> None:
 
 def _own_parts(table: Any) -> list[Any]:
     """Rows, cells and the like of a table, without those of tables inside it."""
-    return [
-        part for part in table.iter(*_TABLE_PARTS) if part is not table and next(part.iterancestors("table")) is table
-    ]
+    return [part for part in table.iter(*_TABLE_PARTS) if next(part.iterancestors("table")) is table]
 
 
 def _lays_out(table: Any, holds_tables: bool) -> bool:
