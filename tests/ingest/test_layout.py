@@ -14,6 +14,7 @@ from reportlab.pdfgen.canvas import Canvas
 from evals.bench import pdf_scores
 from evals.bench.pdf_reading import LABELS
 from evals.bench.pdf_scores import Label, read_labels, scores_of
+from ingest.chunking import chunk_spans
 from ingest.page_reading import put_in_reading_order
 from ingest.pdf import parse_pdf
 
@@ -97,3 +98,23 @@ def test_counted_sentences_are_a_list_and_counted_figures_a_table(tmp_path: Path
     table = parse_pdf(_printed(tmp_path / "table.pdf", figures, 200), name="table.pdf")
     assert [e.category for e in table.elements] == ["table"]
     assert "3 | 21.50" in table.text
+
+
+def test_a_table_that_goes_on_over_pages_is_one_table_with_one_header(tmp_path: Path) -> None:
+    path = tmp_path / "fees.pdf"
+    canvas = Canvas(str(path), pagesize=A4)
+    rows = [("Vessel", "Length", "Fee"), *((f"Boat {n}", f"{n % 9 + 10} m", f"{n + 100}.50") for n in range(1, 90))]
+    for page in range(3):
+        canvas.setFont("Helvetica", 11)
+        for at, row in enumerate(rows[30 * page : 30 * page + 30]):
+            for x, cell in zip((72, 200, 320), row, strict=True):
+                canvas.drawString(x, 760 - 16 * at, cell)
+        canvas.showPage()
+    canvas.save()
+    read = parse_pdf(path, name="fees.pdf")
+    assert [e.category for e in read.elements] == ["table"]
+    assert read.text.splitlines() == [" | ".join(row) for row in rows]
+    assert [page.page for page in read.pages] == [1, 2, 3]
+    chunks = chunk_spans(read, lambda texts: [len(text.split()) for text in texts], target_tokens=100, max_tokens=150)
+    assert len(chunks) > 3
+    assert all(chunk.heading[-1:] == ("Vessel | Length | Fee",) for chunk in chunks[1:])
