@@ -128,6 +128,7 @@ class Told:
     as_json: bool
     passes: int = 0
     failures: dict[str, str | None] = field(default_factory=dict)  # source -> detail
+    news: bool = False  # whether the last pass had any
     postponed: int = 0  # files the last pass left because they were being written
 
     def tell(self, syncing: Syncing, source: Source, terms: Terms) -> int:
@@ -156,7 +157,7 @@ class Told:
             counts["still being written"] = one_pass.postponed
         if news and not self.as_json:
             print(f"{source.origin}: {summary(counts)} in {time.monotonic() - started:.1f} s", file=sys.stderr)
-        self.postponed = one_pass.postponed
+        self.news, self.postponed = news, one_pass.postponed
         return 1 if failures else 0
 
     def _known(self, kind: str, receipt: Receipt) -> bool:
@@ -242,7 +243,7 @@ class Watch:
             say(f"{one.source.origin}: answers again.")
         one.complaint, one.again_s = "", 0.0
         ended = time.monotonic()
-        one.rested = ended + min(ended - began, self._every_s)
+        one.rested = ended if one.told.news else ended + min(ended - began, self._every_s)
         one.due = max(one.rested, ended + (min(QUIET_S, self._every_s) if one.told.postponed else self._every_s))
 
     def _complain(self, one: Watched, error: QuothError) -> None:
@@ -251,7 +252,7 @@ class Watch:
         one.due = time.monotonic() + one.again_s
         if str(error) != one.complaint:
             one.complaint = str(error)
-            say(f"quoth: {error}\nTrying again until it does; the documents stay as they are.")
+            say(f"quoth: {error}\nTrying again every so often; the documents stay as they are.")
 
 
 def _concerns(changed: frozenset[Path], folder: Path) -> bool:
