@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 EVERY_S: Final = 1.5
 SHOWN_FOR: Final = timedelta(minutes=30)  # what ended
 LOOKED_AT: Final = 300  # rows
-AT_ONCE: Final = (8, 4)  # files shown until more are asked for: while some are under way, and afterwards
+AT_ONCE: Final = (8, 3)  # files shown until more are asked for: while some are under way, and afterwards
 CLEARED: Final = "intake_cleared"  # keys of the session's state
 ALL: Final = "intake_all"
 WAS_OPEN: Final = "intake_was_open"

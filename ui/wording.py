@@ -9,13 +9,16 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from datetime import date, datetime
-from typing import Final, Literal
+from typing import TYPE_CHECKING, Final, Literal
 
 from assistant.model import Answer, Citation, Passage
 from ingest.document_list import Names, Work
 from ingest.errors import QuothError, Reason
 from ingest.intake import Item, Progress
 from ingest.model import Document, Finding, Receipt
+
+if TYPE_CHECKING:
+    from ingest.history import StoredVersion
 
 _PUNCTUATION: Final = re.compile(r"([!-/:-@\[-`{-~])")
 _SPACES: Final = re.compile(r"\s+")
@@ -362,3 +365,25 @@ def names_words(names: Names) -> str:
     inside = f" in {counted(len(names.collections), 'collection')}" if len(names.collections) > 1 else ""
     latest = f", last updated {date_words(names.updated_at)}" if names.updated_at else ""
     return f"{counted(names.documents, 'document')}{inside}{latest}"
+
+
+def version_words(version: StoredVersion) -> str:
+    """'stored on 5 March 2026, 34 kB, 12 passages' and when another took its place."""
+    parts = [f"stored on {date_words(version.stored_at)} at {version.stored_at:%H:%M}", size_words(version.bytes)]
+    if version.current:
+        parts.append(counted(version.chunks, "passage"))
+    parts.append(counted(version.characters, "character"))
+    if version.findings:
+        parts.append(counted(version.findings, "finding"))
+    if version.replaced_at is not None:
+        parts.append(f"replaced on {date_words(version.replaced_at)}")
+    return ", ".join(parts)
+
+
+def change_words(kinds: Sequence[str]) -> str:
+    """'3 paragraphs changed, 1 added'; of the kinds of a comparison's changes."""
+    parts = [f"{number:,} {kind}" for kind in ("changed", "added", "removed") if (number := kinds.count(kind))]
+    if not parts:
+        return "Nothing changed"
+    first, _, rest = parts[0].partition(" ")
+    return ", ".join([f"{first} {'paragraph' if first == '1' else 'paragraphs'} {rest}", *parts[1:]])

@@ -248,16 +248,44 @@ def test_hostile_names_and_texts_are_shown_as_text_and_ask_nobody(
     assert _Leak.asked == []
 
 
+def test_a_version_is_compared_and_restored_and_a_document_retired(
+    open_page: Callable[..., Any], quoth: Quoth, tmp_path: Path
+) -> None:
+    for words in ("Guests sign in at the desk.", "Guests sign in at the gate."):
+        (tmp_path / "guests.md").write_text(f"# Guests\n\n{words}\n\nThey leave by six.")
+        (receipt,) = quoth.pipeline.add([tmp_path / "guests.md"])
+    page = open_page(f"?d={receipt.document}")
+    part(page, "Versions")
+    compared = page.get_by_role("region", name="What changed from version 1 to version 2")
+    compared.locator("ins").wait_for()
+    assert (compared.locator("del").inner_text(), compared.locator("ins").inner_text()) == ("desk", "gate")
+    page.get_by_role("button", name="Restore…").click()
+    page.get_by_role("dialog").get_by_role("button", name="Restore", exact=True).click()
+    page.get_by_text("Version 1 answers again, as version 3.").wait_for()
+    assert "at the desk" in quoth.catalog.text(LOCAL, receipt.document, 3)
+
+    part(page, "Properties")
+    page.get_by_role("button", name="Retire…").click()
+    page.get_by_role("dialog").get_by_role("button", name="Retire", exact=True).click()
+    page.get_by_text("Retired guests.md. No answer uses it.").wait_for()
+    assert not quoth.search("Where do guests sign in?", LOCAL).hits or all(
+        hit.document != receipt.document for hit in quoth.search("Where do guests sign in?", LOCAL).hits
+    )
+    page.get_by_role("button", name="Take back into use").click()
+    page.get_by_text("Answers use it again.").wait_for()
+    assert documents(quoth)["guests.md"].expires_on is None
+
+
 def test_all_is_reindexed_after_its_work_was_told(open_page: Callable[..., Any], quoth: Quoth) -> None:
     page = open_page()
     done = quoth.intake.progress().done
     page.get_by_role("button", name="Reindex all…").click()
     dialog = page.get_by_role("dialog")
     dialog.get_by_text("It costs no money").wait_for()
-    dialog.get_by_role("button", name="Reindex 2 documents").click()
+    dialog.get_by_role("button", name="Reindex 3 documents").click()
     page.locator(".st-key-intake").get_by_text("Read and indexed again").first.wait_for()
     page.locator(".st-key-intake").get_by_text("Taken in lately").wait_for()
-    assert quoth.intake.progress().done == done + 2
+    assert quoth.intake.progress().done == done + 3
 
 
 def test_a_narrow_screen_holds_all_of_it(open_page: Callable[..., Any], quoth: Quoth) -> None:

@@ -6,7 +6,7 @@ import io
 import time
 import uuid
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from itertools import pairwise
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
@@ -18,6 +18,7 @@ from PIL import Image
 from streamlit.testing.v1 import AppTest
 
 from ingest.access import LOCAL, Reader
+from ingest.comparing import compare
 from ingest.document_list import ChunkShown, Wanted, list_documents
 from ingest.intake import Item
 from ingest.model import Document, Element
@@ -25,8 +26,10 @@ from ingest.storing import Identity
 from ui.chunk_preview import divided, marked_blocks, page_span, possibly_on
 from ui.group_view import as_member
 from ui.intake_panel import can_try_again, grouped
+from ui.marked_text import MarkedBlock, MarkedPart
 from ui.reindexing import embedding_cost_usd
 from ui.upload_panel import safe_name, safe_source, upload_problem
+from ui.version_panel import changed_blocks
 
 if TYPE_CHECKING:
     from assistant.bootstrap import Quoth
@@ -174,6 +177,59 @@ def test_readers_are_changed_at_once_and_bad_names_refused(filled: Quoth) -> Non
         assert words in plain(app.error[0].value)
     assert stored(filled, "policy.md").readers == ("hr", "user:ada")
     filled.catalog.set_readers(document.id, ["everyone"])
+
+
+@pytest.mark.integration
+def test_properties_are_saved_together_and_contradictions_refused_in_words(filled: Quoth) -> None:
+    document = stored(filled, "policy.md")
+    app = opened(filled, document, "Properties")
+    app.text_input(key=f"owner-{document.id}").set_value("Travel desk")
+    app.date_input(key=f"review-{document.id}").set_value(date(2020, 5, 17))
+    app.date_input(key=f"effective-{document.id}").set_value(date(2020, 1, 1))
+    app.text_input(key=f"successor-{document.id}").set_value("default/secret.md")
+    app.button(key="save-properties").click().run()
+    assert app.success[0].value == "Saved\\. This holds at once\\."
+    now = stored(filled, "policy.md")
+    assert (now.owner, now.review_by, now.effective_from) == ("Travel desk", date(2020, 5, 17), date(2020, 1, 1))
+    assert now.superseded_by == stored(filled, "secret.md").id
+    assert any("review was due on 17 May 2020" in plain(one.value) for one in app.markdown)
+
+    app.text_input(key=f"successor-{document.id}").set_value("no such document")
+    app.button(key="save-properties").click().run()
+    assert "There is no document 'no such document'" in plain(app.error[0].value)
+    app.text_input(key=f"successor-{document.id}").set_value("")
+    app.date_input(key=f"expires-{document.id}").set_value(date(2019, 1, 1))
+    app.button(key="save-properties").click().run()
+    assert "would never answer" in plain(app.error[0].value)
+    assert stored(filled, "policy.md") == now
+    filled.properties.set(document.id, by=LOCAL, review_by=None, effective_from=None, superseded_by=None)
+
+
+@pytest.mark.integration
+def test_versions_are_listed_with_what_can_be_restored(filled: Quoth) -> None:
+    add(opened(filled), filled, ("old.md", b"# Guests\n\nGuests sign in at the desk."))
+    add(opened(filled), filled, ("old.md", b"# Guests\n\nGuests sign in at the gate."))
+    app = opened(filled, stored(filled, "old.md"), "Versions")
+    assert [one for one in told(app) if one.startswith("**Version")] == ["**Version 2**", "**Version 1**"]
+    assert any("1 paragraph changed" in plain(one.value) for one in app.caption)
+    assert "restore-1" in {one.key for one in app.button} and "restore-2" not in {one.key for one in app.button}
+
+
+@pytest.mark.integration
+def test_what_is_under_way_shows_how_far_it_is_and_can_be_cancelled_and_tried_again(filled: Quoth) -> None:
+    filled.worker.stop()  # so that what is handed over waits
+    document = stored(filled, "policy.md")
+    ids = filled.intake.submit_documents([document.id], "reindex", batch=uuid.uuid4())
+    app = opened(filled)
+    assert "**Being taken in**" in told(app)
+    assert any(plain(one.value).startswith("1 waits") for one in app.caption)
+    app.button(key=f"cancel-{ids[0]}").click().run()
+    assert not app.exception
+    assert any(one.startswith("**policy.md**") and "Cancelled" in one for one in told(app))
+    app.button(key=f"again-{ids[0]}").click().run()
+    assert filled.intake.progress().waiting == 1
+    filled.worker.start()
+    settle(filled)
 
 
 @pytest.mark.integration
@@ -330,6 +386,17 @@ def test_a_passage_that_goes_on_from_the_page_before_is_looked_at() -> None:
     assert [one.ordinal for one in possibly_on(chunks, page_span(elements, 2), 2)] == [1, 2]
     assert [one.ordinal for one in possibly_on(chunks, page_span(elements, 1), 1)] == [0, 1]
     assert [one.ordinal for one in possibly_on(chunks, None, 3)] == [2]
+
+
+def test_a_difference_is_shown_with_a_little_around_it() -> None:
+    old = "One.\n\nTwo.\n\nThree is seven weeks long.\n\nFour.\n\nFive.\n\nSix."
+    new = old.replace("seven", "nine").replace("Six.", "Six.\n\nSeven.")
+    blocks = changed_blocks(compare(old, new), old, new)
+    assert blocks[0] == MarkedBlock("gap", (MarkedPart("1 paragraph unchanged"),))
+    changed = next(one for one in blocks if one.kind == "changed")
+    assert {(part.text, part.mark) for part in changed.parts if part.mark} == {("seven", "removed"), ("nine", "added")}
+    assert blocks[-1].kind == "added" and blocks[-1].parts[0].text == "Seven."
+    assert changed_blocks(compare(old, old), old, old) == []
 
 
 def test_a_member_holds_the_chosen_groups_and_nothing_else() -> None:
