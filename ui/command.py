@@ -21,6 +21,7 @@ from ui import (
     queue_commands,
     running_commands,
     sync_commands,
+    version_commands,
 )
 
 DONE: Final = 0
@@ -105,6 +106,7 @@ def parser() -> argparse.ArgumentParser:
     for module in (
         running_commands,
         document_commands,
+        version_commands,
         sync_commands,
         queue_commands,
         question_commands,
