@@ -30,6 +30,7 @@ INK: Final = (28, 37, 34)
 LABEL_POINTS: Final = 9.0
 AT_ONCE: Final = 20  # passages of a text
 WIDTH: Final = 860  # pixels of the preview
+STEPS_WIDTH: Final = 370  # and of the steps to its pages
 LONGEST: Final = 40_000  # characters of a text without passages
 PAGE: Final = "preview_page"  # key of the session's state: (document, page)
 
@@ -67,7 +68,7 @@ def _stepped(key: str, last: int) -> int:
     """The number chosen, from 1 to `last`."""
     if not 1 <= st.session_state.get(key, 1) <= max(last, 1):
         st.session_state.pop(key)
-    return st.pagination(last, key=key, max_visible_pages=7) if last > 1 else 1
+    return st.pagination(last, key=key, width=STEPS_WIDTH) if last > 1 else 1
 
 
 def _show_page(quoth: Quoth, reader: Reader, document: Document, chunks: Sequence[ChunkShown], number: int) -> None:

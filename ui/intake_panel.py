@@ -107,7 +107,7 @@ def _row(quoth: Quoth, reader: Reader, item: Item, now: datetime, *, attached: b
     tone, words = wording.intake_words(item, now)
     colour, icon = wording.TONES[tone]
     kind = "attached" if attached else "file"
-    with st.container(horizontal=True, vertical_alignment="top", gap="small", key=f"intake-{kind}-{item.id}"):
+    with st.container(horizontal=True, vertical_alignment="center", gap="small", key=f"intake-{kind}-{item.id}"):
         st.markdown(f":{colour}[{':material/attach_file:' if attached and tone == 'busy' else icon}]", width="content")
         with st.container(gap=None, width="stretch"):
             st.markdown(f"**{wording.literal(item.identity.source)}** \u2002 {wording.literal(words)}")
@@ -142,9 +142,9 @@ def try_again(quoth: Quoth, reader: Reader, item: Item) -> None:
 
 
 def grouped(items: Sequence[Item], *, since: datetime) -> list[Row]:
-    """Files in the order given but the failed before others that ended; attachments below their mail.
+    """Files being read, those that wait as their turn comes, the failed, and the others in the order given.
 
-    What ended before `since` is left out.
+    Attachments stand below their mail. What ended before `since` is left out.
     """
     kept = [one for one in items if one.state in OPEN or (one.finished_at is not None and one.finished_at > since)]
     mails = {(one.batch, one.identity.collection, one.identity.source) for one in kept if one.parent is None}
@@ -156,7 +156,7 @@ def grouped(items: Sequence[Item], *, since: datetime) -> list[Row]:
             below.setdefault(mail, []).append(one)
         else:
             top.append(one)
-    top.sort(key=lambda one: (one.state not in OPEN) * (2 if one.state != "failed" else 1))  # stable
+    top.sort(key=_rank)  # stable
     return [
         Row(
             one,
@@ -169,6 +169,12 @@ def grouped(items: Sequence[Item], *, since: datetime) -> list[Row]:
         )
         for one in top
     ]
+
+
+def _rank(one: Item) -> tuple[int, int]:
+    if one.state in OPEN:
+        return (0 if one.state == "running" else 1), one.number
+    return (2 if one.state == "failed" else 3), 0
 
 
 def _clear() -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import re
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -35,6 +36,7 @@ MAX_FILES: Final = 500  # of one upload: they stay in the server's memory until 
 MAX_TOTAL_MB: Final = 1000
 RESULTS: Final = "upload_results"  # keys of the session's state: what needed no reading
 ROUND: Final = "upload_round"
+HIDING: Final = re.compile(r"^[.\s]+")  # what a name may not begin with
 FILES, FOLDER = "Files", "A whole folder"
 
 Note = tuple[wording.Tone, str, str]  # tone, file, what became of it
@@ -187,9 +189,9 @@ def upload_problem(sizes: Sequence[int], collection: str) -> str | None:
 
 def safe_name(name: str) -> str:
     """The last part of a file's name as the browser sent it; never a path, never hidden, never empty."""
-    last = PurePosixPath(name.replace("\\", "/").replace("\0", "")).name.lstrip(".").strip()
+    last = PurePosixPath(name.replace("\\", "/").replace("\0", "")).name.strip()
     encoded = last.encode("utf-8", "replace")[-200:]  # the end of a long name keeps its suffix
-    return encoded.decode("utf-8", "ignore") or "unnamed"
+    return HIDING.sub("", encoded.decode("utf-8", "ignore")) or "unnamed"
 
 
 def safe_source(name: str) -> str:
@@ -227,7 +229,7 @@ def show_note(tone: wording.Tone, name: str, words: str, *, key: str) -> None:
     colour, icon = wording.TONES[tone]
     with st.container(horizontal=True, vertical_alignment="top", gap="small", key=key):
         st.markdown(f":{colour}[{icon}]", width="content")
-        label = f"**{wording.literal(name)}**  \n" if name else ""
+        label = f"**{wording.literal(name)}** \u2002 " if name else ""
         st.markdown(label + wording.literal(words))
 
 

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from assistant.bootstrap import Quoth
 
 PAGE_SIZE: Final = 50
+STEPS_WIDTH: Final = 370  # pixels: narrower, the numbers of pages are left out
 LIST, ATTENTION, GROUP = "All documents", "Needs attention", "View as a group"
 EVERY_COLLECTION: Final = "All collections"
 STATES: Final[dict[State, str]] = {
@@ -120,7 +121,7 @@ def _list(quoth: Quoth, reader: Reader, names: Names) -> None:
         which = f"{first:,} to {last:,} of " if pages > 1 else ""
         st.caption(f"{which}{wording.counted(listing.total, 'document')}", width="content")
         if pages > 1:
-            st.pagination(pages, key=page_key)
+            st.pagination(pages, key=page_key, width=STEPS_WIDTH)
         every = listing.total == names.documents
         if listing.total > 1 and st.button(
             "Reindex all…" if every else f"Reindex these {listing.total:,}…", key="reindex-all", type="tertiary",
