@@ -17,7 +17,7 @@ from assistant.quoting import QuotedAnswerer, Selection
 from assistant.records import Answers
 from assistant.settings import Settings
 from ingest import postgres
-from ingest.access import LOCAL, Reader
+from ingest.access import Reader
 from ingest.catalog import Catalog
 from ingest.database import MIGRATIONS, Database
 from ingest.embedding import OnnxEmbedder, embedder_from
@@ -97,7 +97,7 @@ class Quoth:
             idle=self.rest,
         )
         self.pipeline = Pipeline(self.database, originals, self.spaces, self.intake, self.worker, scratch)
-        self.history = History(self.database, originals, self.intake, self._ensure_worker)
+        self.history = History(self.database, originals, self.intake, self.pipeline.ensure_worker)
         self.properties = Properties(self.database)
         self.originals = originals
         self.syncing = Syncing(self.database, self.catalog, self.pipeline.add_inputs, self.pipeline.reindex, scratch)
@@ -146,10 +146,6 @@ class Quoth:
         if self.settings.rebuild:
             self.pipeline.rebuild()
             self.spaces.drop_former()
-
-    def _ensure_worker(self) -> None:
-        """Work in this process when no process does."""
-        self.pipeline.hand_over((), by=LOCAL, priority=0)
 
     def rest(self) -> None:
         """Give back the memory that only adding and asking need; either takes it again."""

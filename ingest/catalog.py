@@ -75,7 +75,7 @@ class Catalog:
         d = schema.document
         query = self._documents().where(readable(reader), in_scope(collection)).order_by(d.c.collection, d.c.source)
         with self._database.reading(reader) as connection:
-            return [_document(row) for row in connection.execute(query)]
+            return [document_from(row) for row in connection.execute(query)]
 
     def find(self, reader: Reader, reference: str, collection: str | None = None) -> tuple[Document, int]:
         """The document and version that 'DOCUMENT[@VERSION]' names: an id, the start of one, or a source.
@@ -103,7 +103,7 @@ class Catalog:
             matches.append(cast(d.c.id, Text).like(name.lower() + "%"))
         query = self._documents().where(readable(reader), in_scope(collection), or_(*matches)).limit(6)
         with self._database.reading(reader) as connection:
-            return [_document(row) for row in connection.execute(query)]
+            return [document_from(row) for row in connection.execute(query)]
 
     def text(self, reader: Reader, document: DocumentId, version: int) -> str:
         """The canonical text, exactly.
@@ -296,7 +296,8 @@ def _elements(
     ]
 
 
-def _document(row: Row) -> Document:
+def document_from(row: Row) -> Document:
+    """A document from a row of its table joined with its current version."""
     return Document(
         id=DocumentId(row.id),
         collection=row.collection,

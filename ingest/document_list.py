@@ -15,7 +15,7 @@ from sqlalchemy import ColumnElement, Select, func, or_, select
 
 from ingest import schema
 from ingest.access import Reader
-from ingest.catalog import _document, in_scope, readable
+from ingest.catalog import document_from, in_scope, readable
 from ingest.database import Database
 from ingest.errors import UsageError
 from ingest.model import Document, DocumentId, Finding, Span
@@ -104,7 +104,7 @@ def list_documents(
     total = select(func.count()).select_from(_joined().where(*conditions).subquery())
     with database.reading(reader) as connection:
         rows = connection.execute(query).all()
-        return Listing(tuple(_document(row) for row in rows), connection.scalar(total) or 0)
+        return Listing(tuple(document_from(row) for row in rows), connection.scalar(total) or 0)
 
 
 def documents_by_id(
@@ -113,7 +113,7 @@ def documents_by_id(
     """Those of the documents that the reader may read."""
     with database.reading(reader) as connection:
         rows = connection.execute(_rows().where(readable(reader), schema.document.c.id.in_(ids))).all()
-    return {DocumentId(row.id): _document(row) for row in rows}
+    return {DocumentId(row.id): document_from(row) for row in rows}
 
 
 def attached_to(database: Database, reader: Reader, document: DocumentId) -> list[Document]:
@@ -121,7 +121,7 @@ def attached_to(database: Database, reader: Reader, document: DocumentId) -> lis
     d = schema.document
     with database.reading(reader) as connection:
         rows = connection.execute(_rows().where(readable(reader), d.c.parent_id == document).order_by(d.c.source))
-        return [_document(row) for row in rows]
+        return [document_from(row) for row in rows]
 
 
 def names_in_use(database: Database, reader: Reader) -> Names:
@@ -149,7 +149,7 @@ def same_bytes(database: Database, reader: Reader, hashes: Sequence[bytes]) -> d
     v = schema.version
     with database.reading(reader) as connection:
         query = _rows().add_columns(v.c.sha256).where(readable(reader), in_scope(None), v.c.sha256.in_(hashes))
-        return {bytes(row.sha256): _document(row) for row in connection.execute(query)}
+        return {bytes(row.sha256): document_from(row) for row in connection.execute(query)}
 
 
 def chunks_of(database: Database, reader: Reader, document: DocumentId) -> list[ChunkShown]:

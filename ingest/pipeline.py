@@ -145,7 +145,7 @@ class Pipeline:
         for at in range(0, len(inputs), HANDED_AT_ONCE):
             tickets = self._hand_over(inputs[at : at + HANDED_AT_ONCE], batch, by, priority)
             done.extend(ticket for ticket in tickets if isinstance(ticket, Receipt))
-        self._ensure_worker()
+        self.ensure_worker()
         return batch, done
 
     def _hand_over(self, inputs: Sequence[Input], batch: UUID, by: Reader, priority: int) -> list[Receipt | UUID]:
@@ -255,7 +255,7 @@ class Pipeline:
                     more = group is not None
                     tickets.extend(group or ())
                     if any(isinstance(ticket, UUID) for ticket in group or ()):
-                        self._ensure_worker()
+                        self.ensure_worker()
                     if tickets and isinstance(tickets[0], Receipt):
                         break
                 moved = False
@@ -282,7 +282,7 @@ class Pipeline:
                             report(item.identity.source, item.stage, item.done, item.total)
                 pause_s = POLL_S[0] if moved else min(pause_s * 1.5, POLL_S[1])
                 if tickets and not moved:
-                    self._ensure_worker()
+                    self.ensure_worker()
                     time.sleep(pause_s)
             complete = True
         finally:
@@ -298,7 +298,7 @@ class Pipeline:
             raise ServiceError(receipt.detail or f"{item.identity.source!r} could not be taken in. Try again.")
         return receipt
 
-    def _ensure_worker(self) -> None:
+    def ensure_worker(self) -> None:
         """Work in this process when no process does."""
         if self._worker.running:
             return

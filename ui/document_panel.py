@@ -202,7 +202,7 @@ def _acts(quoth: Quoth, reader: Reader, document: Document) -> None:
 
 def _reindex(quoth: Quoth, reader: Reader, document: Document) -> None:
     quoth.intake.submit_documents([document.id], "reindex", batch=uuid.uuid4(), by=reader, priority=UPLOAD)
-    quoth.pipeline.hand_over((), by=reader, priority=UPLOAD)  # begins to work here where no worker lives
+    quoth.pipeline.ensure_worker()  # begins to work here where no worker lives
 
 
 @st.dialog("Retire this document?", icon=":material/archive:")

@@ -41,7 +41,7 @@ def confirm_reindexing(quoth: Quoth, reader: Reader, wanted: Wanted) -> None:
                 quoth.intake.submit_documents(
                     [one.id for one in documents], "reindex", batch=uuid.uuid4(), by=reader, priority=REBUILD
                 )
-                quoth.pipeline.hand_over((), by=reader, priority=REBUILD)  # begins to work where no worker lives
+                quoth.pipeline.ensure_worker()  # begins to work where no worker lives
 
             acting(begin, "They are being read again, after everything else; see above how far it is.")
 
