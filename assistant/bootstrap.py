@@ -28,6 +28,7 @@ from ingest.model import Embedder
 from ingest.originals import Originals
 from ingest.parser import Parser, ParserLimits
 from ingest.pipeline import Pipeline
+from ingest.postgres_liveness import was_killed
 from ingest.properties import Properties
 from ingest.spaces import Spaces
 from ingest.syncing import Syncing
@@ -95,9 +96,12 @@ class Quoth:
             ),
             concurrency=settings.workers,
             idle=self.rest,
+            revive=self._revive,
         )
         self.pipeline = Pipeline(self.database, originals, self.spaces, self.intake, self.worker, scratch)
-        self.history = History(self.database, originals, self.intake, self.pipeline.ensure_worker)
+        self.history = History(
+            self.database, originals, self.intake, self.pipeline.ensure_worker, erasers=(records.erase_version,)
+        )
         self.properties = Properties(self.database)
         self.originals = originals
         self.syncing = Syncing(self.database, self.catalog, self.pipeline.add_inputs, self.pipeline.reindex, scratch)
@@ -146,6 +150,11 @@ class Quoth:
         if self.settings.rebuild:
             self.pipeline.rebuild()
             self.spaces.drop_former()
+
+    def _revive(self) -> None:
+        """Start the embedded database again when it was killed; one that was stopped stays so."""
+        if self._cluster is not None and was_killed(self.settings.home):
+            self._cluster = postgres.start(self.settings.home)
 
     def rest(self) -> None:
         """Give back the memory that only adding and asking need; either takes it again."""

@@ -161,12 +161,29 @@ class Catalog:
             storing.set_properties(connection, document, list(readers), None)
             record(connection, by, "document.readers", document, {"readers": list(readers)})
 
-    def remove(self, document: DocumentId, *, by: Reader = LOCAL) -> None:
+    def remove(self, document: DocumentId, *, by: Reader = LOCAL) -> list[str]:
         """Remove a document: every version, chunk, vector, posting, quotation in answers, and its originals.
 
-        What waits in the queue under its name goes too. Documents that came with it, or that it superseded, stay and
-        forget it. The audit keeps a tombstone of hashes, against which `ingest.removal` proves that nothing is left.
+        What was attached to it goes first, and what waits in the queue under its name goes too. Documents that it
+        superseded forget it. The audit keeps a tombstone of hashes, against which `ingest.removal` proves that nothing
+        is left.
+
+        Returns:
+            The sources of the attachments that went with it.
         """
+        attached = []
+        for child, source in self._attached(document):
+            attached += [source, *self.remove(child, by=by)]
+        self._remove_one(document, by)
+        return attached
+
+    def _attached(self, document: DocumentId) -> list[tuple[DocumentId, str]]:
+        d = schema.document
+        query = select(d.c.id, d.c.source).where(d.c.parent_id == document).order_by(d.c.source)
+        with self._database.working() as connection:
+            return [(DocumentId(row.id), row.source) for row in connection.execute(query)]
+
+    def _remove_one(self, document: DocumentId, by: Reader) -> None:
         d, s, n, t = schema.document, schema.lex_segment, schema.document_name, schema.intake
         v, entry = schema.version, schema.source_entry
         with self._database.working() as connection:

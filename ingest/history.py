@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
-from sqlalchemy import and_, delete, func, select, text
+from sqlalchemy import Connection, and_, delete, func, select, text
 
 from ingest import schema, storing
 from ingest.access import Reader
@@ -46,6 +46,9 @@ class StoredVersion:
     findings: int
 
 
+VersionEraser = Callable[[Connection, DocumentId, int], None]  # blanks what was quoted from a version
+
+
 class History:
     def __init__(
         self,
@@ -53,10 +56,12 @@ class History:
         originals: Originals,
         waiting: Intake,
         ensure_worker: Callable[[], None],
+        erasers: Sequence[VersionEraser] = (),
     ) -> None:
         self._database = database
         self._originals = originals
         self._intake = waiting
+        self._erasers = erasers
         self._ensure_worker = ensure_worker  # begins to work in this process where none does
 
     def versions(self, reader: Reader, document: DocumentId) -> list[StoredVersion]:
@@ -190,6 +195,8 @@ class History:
             connection.execute(text("set local statement_timeout = '600s'"))
             rows = connection.execute(old).all()
             for row in rows:
+                for erase in self._erasers:
+                    erase(connection, DocumentId(row.document_id), row.number)
                 connection.execute(delete(v).where(v.c.document_id == row.document_id, v.c.number == row.number))
         for sha256 in {row.sha256 for row in rows}:
             storing.delete_if_unreferenced(self._database, self._originals, sha256)

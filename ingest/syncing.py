@@ -345,7 +345,6 @@ class Pass:
             self._syncing.catalog.remove(one.document, by=self._by)
             yield self._removed(one.source, one.document, one.version, None)
             for document, source in parts:
-                self._syncing.catalog.remove(document, by=self._by)
                 yield self._removed(source, document, None, one.source)
 
     def _tidy(self) -> None:

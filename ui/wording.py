@@ -248,7 +248,8 @@ def removal_words(document: Document) -> str:
     versions = "its only version" if document.version == 1 else f"all {document.version} versions"
     return (
         f"This erases {versions}, {counted(document.chunks, 'passage')} with their search entries, and the stored "
-        "original. Answers that quoted it lose the words and keep the place. It cannot be undone."
+        "original. What was attached to it goes too. Answers that quoted it lose the words and keep the place. "
+        "It cannot be undone."
     )
 
 

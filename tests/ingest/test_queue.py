@@ -333,6 +333,9 @@ def test_attachments_become_documents_named_by_their_mail(desk: Desk) -> None:
     with pytest.raises(UsageError):
         desk.quoth.catalog.find(LOCAL, "note.txt/map.txt", "default")
     assert desk.said("note.txt/list.txt") == "Buy nine lamps."
+    assert again[0].document is not None
+    assert desk.quoth.catalog.remove(again[0].document) == ["note.txt/list.txt"]
+    assert not [one for one in desk.quoth.catalog.documents(LOCAL) if one.source.startswith("note.txt")]
 
 
 # -- made anew -----------------------------------------------------------------------------------------------------------
