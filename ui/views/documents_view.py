@@ -56,6 +56,7 @@ def show(quoth: Quoth, reader: Reader) -> None:
         st.header("Documents", anchor=False)
         st.caption(wording.names_words(names) if names.documents else "Nothing is stored yet.")
     _notice()
+    opened = st.container()  # a document that is open stands first: below a long list nobody would see it
     with st.expander("Add documents", icon=":material/upload_file:", expanded=not names.documents, key="add-documents"):
         show_upload(quoth, reader, names)
     show_notes()
@@ -74,7 +75,8 @@ def show(quoth: Quoth, reader: Reader) -> None:
         _list(quoth, reader, names)
     document = _chosen(quoth, reader)
     if document is not None:
-        show_document(quoth, reader, document, names)
+        with opened:
+            show_document(quoth, reader, document, names)
     elif view == LIST:
         st.caption("Select a document to see its passages, properties, versions and findings.")
 
