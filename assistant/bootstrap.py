@@ -22,6 +22,7 @@ from ingest.catalog import Catalog
 from ingest.database import MIGRATIONS, Database
 from ingest.embedding import OnnxEmbedder, embedder_from
 from ingest.errors import ConfigurationError
+from ingest.history import History
 from ingest.intake import Intake
 from ingest.model import Embedder
 from ingest.model_hub import HUB_URL
@@ -29,8 +30,11 @@ from ingest.multilingual_embedding import MultilingualEmbedder
 from ingest.originals import Originals
 from ingest.parser import Parser, ParserLimits
 from ingest.pipeline import Pipeline
+from ingest.postgres_liveness import was_killed
+from ingest.properties import Properties
 from ingest.segments import merge_segments
 from ingest.spaces import Spaces
+from ingest.syncing import Syncing
 from ingest.taking import Taking
 from ingest.worker import Chore, Worker
 from retrieval.model import SearchResult, Stage
@@ -94,9 +98,11 @@ class Quoth:
                 Chore("rebuild", 15, self._rebuild),
                 Chore("merge", 10, lambda: merge_segments(self.database)),
                 Chore("changes", 3600, self.catalog.forget_changes),
+                Chore("prune", 3600, lambda: self.history.prune(settings.keep_versions_days)),
             ),
             concurrency=settings.workers,
             idle=self.rest,
+            revive=self._revive,
         )
         self.pipeline = Pipeline(self.database, originals, self.spaces, self.intake, self.worker, scratch)
         self._reranker = reranker_from(
@@ -111,6 +117,12 @@ class Quoth:
         )
         self.searching = Search(self.database, self.spaces, self._reranker, RetrievalSettings.from_env(environ))
         self.surroundings = Surroundings(self.database)
+        self.history = History(
+            self.database, originals, self.intake, self.pipeline.ensure_worker, erasers=(records.erase_version,)
+        )
+        self.properties = Properties(self.database)
+        self.originals = originals
+        self.syncing = Syncing(self.database, self.catalog, self.pipeline.add_inputs, self.pipeline.reindex, scratch)
         self.answers = Answers(self.database)
         selection = Selection() if settings.abstain_below is None else Selection(threshold=settings.abstain_below)
         models: list[Answerer] = model_chain_from(settings.models, client, deadline_s=settings.answer_deadline_s)
@@ -156,6 +168,11 @@ class Quoth:
         if self.settings.rebuild:
             self.pipeline.rebuild()
             self.spaces.drop_former()
+
+    def _revive(self) -> None:
+        """Start the embedded database again when it was killed; one that was stopped stays so."""
+        if self._cluster is not None and was_killed(self.settings.home):
+            self._cluster = postgres.start(self.settings.home)
 
     def rest(self) -> None:
         """Give back the memory that only adding and asking need; either takes it again."""

@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass
 
 from sqlalchemy import (
     Column,
+    ColumnElement,
     Connection,
     DateTime,
     Float,
@@ -226,14 +227,24 @@ class Answers:
 
 def erase(connection: Connection, document: DocumentId) -> None:
     """Blank what answers hold of a document that is removed, in the removal's own transaction; the places stay."""
-    spans_of_it = select(answer_span.c.answer_id).where(answer_span.c.document_id == document)
+    _erase(connection, answer_span.c.document_id == document)
+
+
+def erase_version(connection: Connection, document: DocumentId, version: int) -> None:
+    """As `erase`, of one version that is kept no longer."""
+    _erase(connection, (answer_span.c.document_id == document) & (answer_span.c.version == version))
+
+
+def _erase(connection: Connection, gone: ColumnElement[bool]) -> None:
+    """Blank what was written from the spans that are gone; the places stay."""
+    spans_of_it = select(answer_span.c.answer_id).where(gone)
     touched = set(connection.scalars(spans_of_it))
     if not touched:
         return
     cited = (
         select(answer_span.c.answer_id)
         .where(
-            answer_span.c.document_id == document,
+            gone,
             answer_span.c.answer_id == answer_claim.c.answer_id,
             answer_span.c.marker > 0,
             answer_span.c.marker == any_(answer_claim.c.markers),

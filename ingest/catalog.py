@@ -8,9 +8,23 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from sqlalchemy import ColumnElement, Connection, Row, Select, Text, cast, delete, func, insert, or_, select, text
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Row,
+    Select,
+    Text,
+    cast,
+    delete,
+    func,
+    insert,
+    or_,
+    select,
+    text,
+    update,
+)
 
-from ingest import schema, segments, storing
+from ingest import queueing, schema, segments, storing
 from ingest.access import EVERYONE, LOCAL, Reader, group_names
 from ingest.audit import record
 from ingest.database import Database
@@ -19,6 +33,7 @@ from ingest.locating import locate, unpack_boxes
 from ingest.model import Document, DocumentId, Element, Locator, PageMap
 from ingest.originals import Originals
 from ingest.parser import Parser
+from ingest.tombstones import tombstone
 
 Eraser = Callable[[Connection, DocumentId], None]  # blanks what other folders' tables quoted from a document
 
@@ -60,7 +75,7 @@ class Catalog:
         d = schema.document
         query = self._documents().where(readable(reader), in_scope(collection)).order_by(d.c.collection, d.c.source)
         with self._database.reading(reader) as connection:
-            return [_document(row) for row in connection.execute(query)]
+            return [document_from(row) for row in connection.execute(query)]
 
     def find(self, reader: Reader, reference: str, collection: str | None = None) -> tuple[Document, int]:
         """The document and version that 'DOCUMENT[@VERSION]' names: an id, the start of one, or a source.
@@ -88,7 +103,7 @@ class Catalog:
             matches.append(cast(d.c.id, Text).like(name.lower() + "%"))
         query = self._documents().where(readable(reader), in_scope(collection), or_(*matches)).limit(6)
         with self._database.reading(reader) as connection:
-            return [_document(row) for row in connection.execute(query)]
+            return [document_from(row) for row in connection.execute(query)]
 
     def text(self, reader: Reader, document: DocumentId, version: int) -> str:
         """The canonical text, exactly.
@@ -146,18 +161,55 @@ class Catalog:
             storing.set_properties(connection, document, list(readers), None)
             record(connection, by, "document.readers", document, {"readers": list(readers)})
 
-    def remove(self, document: DocumentId, *, by: Reader = LOCAL) -> None:
-        """Remove a document: every version, chunk, vector, posting, quotation in answers, and its originals."""
-        v, d = schema.version, schema.document
+    def remove(self, document: DocumentId, *, by: Reader = LOCAL) -> list[str]:
+        """Remove a document: every version, chunk, vector, posting, quotation in answers, and its originals.
+
+        What was attached to it goes first, and what waits in the queue under its name goes too. Documents that it
+        superseded forget it. The audit keeps a tombstone of hashes, against which `ingest.removal` proves that nothing
+        is left.
+
+        Returns:
+            The sources of the attachments that went with it.
+        """
+        attached = []
+        for child, source in self._attached(document):
+            attached += [source, *self.remove(child, by=by)]
+        self._remove_one(document, by)
+        return attached
+
+    def _attached(self, document: DocumentId) -> list[tuple[DocumentId, str]]:
+        d = schema.document
+        query = select(d.c.id, d.c.source).where(d.c.parent_id == document).order_by(d.c.source)
         with self._database.working() as connection:
+            return [(DocumentId(row.id), row.source) for row in connection.execute(query)]
+
+    def _remove_one(self, document: DocumentId, by: Reader) -> None:
+        d, n, t = schema.document, schema.document_name, schema.intake
+        v, entry = schema.version, schema.source_entry
+        with self._database.working() as connection:
+            named = connection.execute(select(d.c.collection, d.c.source).where(d.c.id == document)).one_or_none()
+            if named is not None:
+                storing.lock_identity(connection, storing.Identity(named.collection, named.source))
+            mark = tombstone(connection, document)
             hashes = set(connection.scalars(select(v.c.sha256).where(v.c.document_id == document)))
             for erase in self._erasers:
                 erase(connection, document)
+            queued = (t.c.document_id == document) | (t.c.parent_id == document)
+            if named is not None:
+                queued |= (t.c.collection == named.collection) & (t.c.source == named.source)
+                connection.execute(
+                    delete(entry).where(entry.c.collection == named.collection, entry.c.source == named.source)
+                )
+            rows = connection.execute(delete(t).where(queued).returning(t.c.job_id, t.c.sha256)).all()
+            queueing.cancel(connection, [row.job_id for row in rows if row.job_id is not None])
+            hashes.update(row.sha256 for row in rows if row.sha256)
             segments.take_out(connection, document)
             storing.note_change(connection, document)
-            connection.execute(delete(schema.document_name).where(schema.document_name.c.document_id == document))
+            connection.execute(delete(n).where(n.c.document_id == document))
+            for column in (d.c.superseded_by, d.c.parent_id):
+                connection.execute(update(d).where(column == document).values({column: None}))
             connection.execute(delete(d).where(d.c.id == document))
-            record(connection, by, "document.removed", document, {"versions": len(hashes)})
+            record(connection, by, "document.removed", document, mark)
         for sha256 in hashes:
             storing.delete_if_unreferenced(self._database, self._originals, sha256)
 
@@ -267,7 +319,8 @@ def _elements(
     ]
 
 
-def _document(row: Row) -> Document:
+def document_from(row: Row) -> Document:
+    """A document from a row of its table joined with its current version."""
     return Document(
         id=DocumentId(row.id),
         collection=row.collection,

@@ -29,13 +29,21 @@ class FolderSource:
     def origin(self) -> str:
         return f"folder:{self.root.as_posix()}"
 
-    def entries(self, remembered: Remembered) -> Iterator[Listed]:
+    def check(self) -> None:
+        """Whether there is such a folder.
+
+        Raises:
+            UsageError: there is none.
+        """
         if not self.root.exists():
             raise UsageError(
                 f"The folder {str(self.root)!r} does not exist. Check the path, and whether it is mounted."
             )
         if not self.root.is_dir():
             raise UsageError(f"{str(self.root)!r} is not a folder. Use `quoth add` for single files.")
+
+    def entries(self, remembered: Remembered) -> Iterator[Listed]:
+        self.check()
         waiting = [""]
         while waiting:
             folder = waiting.pop()

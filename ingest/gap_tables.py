@@ -61,8 +61,8 @@ def _aligned(lines: list[Line], at: int) -> tuple[list[list[list[Line]]], int]:
     full = [row for row in members if len(row) > 1]
     if len(columns) < 2 or len(full) < (3 if len(columns) == 2 else 2):
         return [], at
-    if all(BULLET.match(row[0].text + " ") or NUMBERED.match(row[0].text + " ") for row in full) and len(columns) == 2:
-        return [], at  # a list whose markers stand apart
+    if len(columns) == 2 and _is_list(full):
+        return [], at
     rows: list[list[list[Line]]] = []
     for cells in members:
         row: list[list[Line]] = [[] for _ in columns]
@@ -76,6 +76,18 @@ def _aligned(lines: list[Line], at: int) -> tuple[list[list[list[Line]]], int]:
         else:
             rows.append(row)
     return rows, end
+
+
+def _is_list(rows: list[list[Line]]) -> bool:
+    """Whether rows of two cells are items of a list whose markers stand apart."""
+    if all(BULLET.match(row[0].text + " ") or NUMBERED.match(row[0].text + " ") for row in rows):
+        return True
+    markers = [row[0].text.strip() for row in rows]
+    if not all(marker.isascii() and marker.isdigit() for marker in markers):
+        return False
+    numbers = [int(marker) for marker in markers]
+    sentences = sum(len(row[-1].text.split()) >= 4 for row in rows)
+    return numbers == list(range(numbers[0], numbers[0] + len(numbers))) and 2 * sentences > len(rows)
 
 
 def _merged_columns(spans: Iterable[tuple[float, float]]) -> list[tuple[float, float]]:

@@ -8,16 +8,19 @@ from __future__ import annotations
 
 import json
 import struct
+import unicodedata
 from collections.abc import Mapping
-from typing import Any, get_args
+from typing import Any, Final, get_args
 
 import numpy as np
 
+from ingest.canonical import canonical
 from ingest.errors import REASONS, DocumentError
 from ingest.model import Attachment, Category, Element, Finding, FindingKind, PageMap, ParsedDocument
 
 _CATEGORIES = get_args(Category)
 _FINDINGS = get_args(FindingKind)
+_MAX_NUMBER: Final = 2**31  # of an integer column; more ends the whole command in the database
 
 
 class HandoverError(ValueError):
@@ -64,25 +67,27 @@ def decode(content: bytes) -> ParsedDocument:
         if "reason" in head:
             raise _error(head)
         return _document(head, content[4 + length :])
-    except (struct.error, UnicodeDecodeError, KeyError, TypeError, RecursionError, ValueError) as error:
+    except (struct.error, LookupError, TypeError, AttributeError, RecursionError, ArithmeticError, ValueError) as error:
         raise error if isinstance(error, HandoverError) else HandoverError(type(error).__name__) from error
 
 
 def _error(head: Mapping[str, Any]) -> DocumentError:
     if head["reason"] not in REASONS:
         raise HandoverError("unknown reason")
-    return DocumentError(head["reason"], str(head["detail"])[:2000])
+    return DocumentError(head["reason"], _text(head["detail"])[:2000])
 
 
 def _document(head: Mapping[str, Any], rest: bytes) -> ParsedDocument:
     text = _text(head["text"])
+    # runs of two pages may meet between a letter and its accent, so that composing again is no fault
+    _check(canonical(text) == unicodedata.normalize("NFC", text))
     elements: list[Element] = []
     at = 0
+    _check(isinstance(head["elements"], list))
     for category, depth, start, end, page, place in head["elements"]:
         _check(category in _CATEGORIES and _whole(depth) and _whole(start) and _whole(end))
         _check(at <= start < end <= len(text) and depth >= 0 and (page is None or (_whole(page) and page >= 1)))
-        _check(all(isinstance(k, str) and isinstance(v, str | int) for k, v in place.items()))
-        elements.append(Element(len(elements), category, depth, start, end, page, place))
+        elements.append(Element(len(elements), category, depth, start, end, page, _place(place)))
         at = end
     pages: list[PageMap] = []
     at = number = 0
@@ -104,7 +109,7 @@ def _document(head: Mapping[str, Any], rest: bytes) -> ParsedDocument:
     count = head["page_count"]
     _check(count is None or (_whole(count) and count >= number))
     return ParsedDocument(
-        title=_text(head["title"]),
+        title=_text(head["title"])[:1000],
         text=text,
         elements=tuple(elements),
         pages=tuple(pages),
@@ -124,6 +129,12 @@ def _finding(entry: list[Any], length: int) -> Finding:
     return Finding(kind, _text(words)[:500], _text(excerpt)[:200], page, start, end)
 
 
+def _place(entry: Any) -> dict[str, str | int]:
+    _check(isinstance(entry, dict) and len(entry) <= 20)
+    _check(all(isinstance(value, str) or _whole(value) for value in entry.values()))
+    return {_text(key)[:1000]: _text(value)[:1000] if isinstance(value, str) else value for key, value in entry.items()}
+
+
 def _text(value: Any) -> str:
     _check(isinstance(value, str) and "\0" not in value)
     value.encode("utf-8")  # a half surrogate pair would fail later, in the database
@@ -131,7 +142,7 @@ def _text(value: Any) -> str:
 
 
 def _whole(value: Any) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool)
+    return isinstance(value, int) and not isinstance(value, bool) and abs(value) < _MAX_NUMBER
 
 
 def _check(holds: bool) -> None:

@@ -42,7 +42,7 @@ def lay_out(pages: Sequence[Page], outline: Sequence[tuple[int, int, str]]) -> I
         kept = [f for f in fragments[page.number] if id(f) not in gone]
         paragraphs.extend(_page_paragraphs(page, kept))
     words = vocabulary(paragraphs)
-    paragraphs = joined(paragraphs)
+    paragraphs = _with_tables_joined(joined(paragraphs))
     classify(paragraphs, body, outline)
     paragraphs = merged_titles(paragraphs)
     by_number = {page.number: page for page in pages}
@@ -52,6 +52,26 @@ def lay_out(pages: Sequence[Page], outline: Sequence[tuple[int, int, str]]) -> I
             if line.page not in quantised:
                 quantised[line.page] = by_number[line.page].quantised()
         yield block_of(paragraph, quantised, words)
+
+
+def _with_tables_joined(paragraphs: list[Paragraph]) -> list[Paragraph]:
+    """A table that goes on at the top of the next page, in as many columns at the same place, is one table.
+
+    Else the first row there would pass for its header.
+    """
+    found: list[Paragraph] = []
+    for paragraph in paragraphs:
+        before = found[-1] if found else None
+        if before is not None and before.table is not None and paragraph.table is not None:
+            last, first = before.lines[-1], paragraph.lines[0]
+            columns = {max(map(len, table)) for table in (before.table, paragraph.table)}
+            level = abs(last.x0 - first.x0) < 3 and abs(last.x1 - first.x1) < 15
+            if first.page == last.page + 1 and level and len(columns) == 1:
+                before.table = before.table + paragraph.table
+                before.lines = before.lines + paragraph.lines
+                continue
+        found.append(paragraph)
+    return found
 
 
 def _forgive_typewriters(pages: Iterable[Sequence[Fragment]]) -> None:

@@ -4,16 +4,32 @@ from __future__ import annotations
 
 import email
 import email.policy
+from collections.abc import Iterator
 from dataclasses import dataclass
+from email.header import Header
 from email.message import Message
+from functools import partial
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
+from ingest.attached import Attached
 from ingest.errors import DocumentError
+from ingest.model import Attachment
 from ingest.sniffing import decode
 
 _SHOWN: Final = ("From", "To", "Cc", "Date", "Subject")
 _MAX_PARTS: Final = 500
+_MAX_DEPTH: Final = 50
+_ENCRYPTED: Final = ("multipart/encrypted", "application/pkcs7-mime", "application/x-pkcs7-mime")
+_NO_FILES: Final = ("application/pkcs7-signature", "application/x-pkcs7-signature", "application/pgp-signature")
+_BY_VALUE: Final = 1  # PidTagAttachMethod: the file itself, not a link to it
+_EMBEDDED_MAIL: Final = 5
+_ATTACH_METHOD: Final = 0x3705
+_ATTACH_FLAGS: Final = 0x3714
+_RENDERED_IN_BODY: Final = 4  # of the flags: a picture that stands in the text
+_CONTENT_ID: Final = 0x3712
+_RECIPIENT_KIND: Final = 0x0C15
+_BLIND_COPY: Final = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +39,8 @@ class Mail:
     header: str  # "From: ...\\nTo: ..."
     subject: str
     bodies: tuple[tuple[str, bool], ...]  # text, and whether it is HTML
-    attachments: tuple[str, ...]
+    attachments: tuple[Attachment, ...]
+    warnings: tuple[str, ...] = ()
 
 
 def read_eml(path: Path, name: str) -> Mail:
@@ -36,22 +53,75 @@ def read_eml(path: Path, name: str) -> Mail:
     if content[:2] in (b"\xff\xfe", b"\xfe\xff") or b"\0" in content[:200]:
         content = decode(content).encode("utf-8")
     message = email.message_from_bytes(content, policy=email.policy.default)
-    if message.get_content_type() in ("multipart/encrypted", "application/pkcs7-mime", "application/x-pkcs7-mime"):
+    if message.get_content_type() in _ENCRYPTED:
         raise _encrypted(name)
     header = "\n".join(f"{field}: {value}" for field in _SHOWN if (value := _field(message, field)))
-    parts = [part for part in message.walk() if not part.is_multipart()][:_MAX_PARTS]
-    attached = [part for part in parts if _is_attached(part)]
-    shown = [part for part in parts if part not in attached and part.get_content_maintype() == "text"]
-    rich = [part for part in shown if part.get_content_type() == "text/html"]
+    parts = list(_leaves(message, 0))[:_MAX_PARTS]
+    files = [part for part, _ in parts if _is_attached(part)]
+    shown = [(part, rich) for part, rich in parts if not _is_attached(part) and _is_words(part)]
     bodies = []
-    for part in shown:
-        if rich and part.get_content_type() == "text/plain" and _has_alternative(message, part):
+    for part, in_html_too in shown:
+        if in_html_too and part.get_content_type() == "text/plain":
             continue
         payload = part.get_payload(decode=True)
         if isinstance(payload, bytes):
             bodies.append((decode(payload, declared=_charset(part)), part.get_content_type() == "text/html"))
-    names = tuple(part.get_filename() or part.get_content_type() for part in attached)
-    return Mail(header, _field(message, "Subject"), tuple(bodies), names)
+    words = "".join(text for text, rich in bodies if rich)
+    attached = Attached()
+    for part in files:
+        if part.get_content_type() in _NO_FILES or _is_picture_in_text(part, words):
+            continue
+        attached.add(_filename(part), partial(_file_of, part), part.get_content_type())
+    return Mail(header, _field(message, "Subject"), tuple(bodies), attached.files, attached.warnings)
+
+
+def _leaves(part: Message, depth: int, in_html_too: bool = False) -> Iterator[tuple[Message, bool]]:
+    """Parts that hold something, and whether the same words come in HTML too. A mail inside is one part."""
+    if not part.is_multipart() or part.get_content_type() == "message/rfc822" or depth > _MAX_DEPTH:
+        yield part, in_html_too
+        return
+    inside = [one for one in part.get_payload() if isinstance(one, Message)]
+    if part.get_content_type() == "multipart/alternative":
+        in_html_too = any(_holds_html(one, depth) for one in inside)
+    for one in inside:
+        yield from _leaves(one, depth + 1, in_html_too)
+
+
+def _holds_html(part: Message, depth: int) -> bool:
+    return any(leaf.get_content_type() == "text/html" for leaf, _ in _leaves(part, depth + 1))
+
+
+def _file_of(part: Message) -> bytes:
+    inner = _mail_inside(part)
+    if inner is not None:
+        return inner.as_bytes(policy=email.policy.compat32)
+    payload = part.get_payload(decode=True)
+    return payload if isinstance(payload, bytes) else b""
+
+
+def _mail_inside(part: Message) -> Message | None:
+    payload = part.get_payload() if part.get_content_maintype() == "message" and part.is_multipart() else None
+    first = payload[0] if isinstance(payload, list) and payload else None
+    return first if isinstance(first, Message) else None
+
+
+def _filename(part: Message) -> str:
+    try:
+        own = part.get_filename()
+    except (ValueError, LookupError, AttributeError, TypeError):
+        own = None
+    if own:
+        return str(own)
+    inner = _mail_inside(part)
+    return f"{_field(inner, 'Subject')[:100].replace('/', '-') or 'mail'}.eml" if inner is not None else ""
+
+
+def _is_picture_in_text(part: Message, html: str) -> bool:
+    """A picture that the mail's text shows at its place: a logo, a signature."""
+    if part.get_content_maintype() != "image":
+        return False
+    own = str(part.get("Content-ID") or "").strip("<> ")
+    return part.get_content_disposition() == "inline" or bool(own and f"cid:{own}" in html)
 
 
 def read_msg(path: Path, name: str) -> Mail:
@@ -63,11 +133,39 @@ def read_msg(path: Path, name: str) -> Mail:
     from oxmsg import Message as OutlookMessage
 
     message = OutlookMessage.load(str(path))
-    attached = tuple(str(attachment.file_name or "attachment") for attachment in message.attachments)
-    kind = str(message.message_class or "").lower()
-    if "smime" in kind and "multipartsigned" not in kind and not (message.body or message.html_body):
+    html, plain = message.html_body, message.body
+    attached = Attached()
+    sealed = False
+    for attachment in message.attachments:
+        own = str(attachment.file_name or "")
+        kind = str(attachment.mime_type or "").lower()
+        sealed |= own.lower().endswith((".pgp-encrypted", "smime.p7m")) or kind in (
+            "application/pgp-encrypted", "application/pkcs7-mime",
+        )  # fmt: skip
+        numbers = attachment.properties
+        method = numbers.int_prop_value(_ATTACH_METHOD)
+        content_id = numbers.str_prop_value(_CONTENT_ID)
+        in_text = (numbers.int_prop_value(_ATTACH_FLAGS) or 0) & _RENDERED_IN_BODY or (
+            content_id and html and f"cid:{content_id}" in html
+        )
+        if kind in _NO_FILES or (in_text and (kind.startswith("image/") or _looks_pictured(own))):
+            continue
+        if method == _EMBEDDED_MAIL:
+            subject, mail = _embedded(attachment._storage)
+            attached.add(f"{(own or subject).replace('/', '-') or 'mail'}.eml", partial(bytes, mail), "message/rfc822")
+        elif method in (None, _BY_VALUE):
+            attached.add(own, partial(_bytes_of, attachment), kind)
+        else:
+            attached.miss(own or "a linked file")
+    smime = "smime" in str(message.message_class or "").lower()
+    signed = "multipartsigned" in str(message.message_class or "").lower()
+    if not (plain or html) and (sealed or (smime and not signed)):
         raise _encrypted(name)
-    to = ", ".join(f"{one.name} <{one.email_address}>" for one in message.recipients)
+    to = ", ".join(
+        f"{one.name} <{one.email_address}>"
+        for one in message.recipients
+        if one.properties.int_prop_value(_RECIPIENT_KIND) != _BLIND_COPY
+    )
     values = {
         "From": message.sender or "",
         "To": to,
@@ -75,9 +173,39 @@ def read_msg(path: Path, name: str) -> Mail:
         "Subject": message.subject or "",
     }
     header = "\n".join(f"{field}: {' '.join(value.split())}" for field, value in values.items() if value)
-    html, plain = message.html_body, message.body
     bodies = ((html, True),) if html else ((plain, False),) if plain else ()
-    return Mail(header, message.subject or "", bodies, attached)
+    return Mail(header, message.subject or "", bodies, attached.files, attached.warnings)
+
+
+def _looks_pictured(name: str) -> bool:
+    return name.lower().endswith((".png", ".jpg", ".jpeg", ".gif", ".bmp"))
+
+
+def _bytes_of(attachment: Any) -> bytes:
+    return attachment.file_bytes or b""
+
+
+def _embedded(storage: Any) -> tuple[str, bytes]:
+    """Subject and Internet form of a mail inside an Outlook mail: its words, without what is attached to it in turn."""
+    inner = next((one for one in storage.storages if one.name.startswith("__substg1.0_3701000D")), storage)
+    streams = {stream.name.removeprefix("__substg1.0_"): stream.bytes_ for stream in inner.streams}
+
+    def text(tag: str) -> str:
+        wide, narrow = streams.get(f"{tag}001F"), streams.get(f"{tag}001E")
+        return wide.decode("utf-16-le", "replace") if wide else decode(narrow) if narrow else ""
+
+    subject = " ".join(text("0037").split())[:900]
+    fields = {"From": text("0C1A"), "To": text("0E04"), "Cc": text("0E03"), "Subject": subject, "MIME-Version": "1.0"}
+    html = streams.get("10130102")
+    fields["Content-Type"] = f"text/{'html' if html else 'plain'}; charset=utf-8"
+    fields["Content-Transfer-Encoding"] = "8bit"
+    lines = []
+    for field, value in fields.items():
+        shown = " ".join(value.split())[:900]
+        if shown:
+            lines.append(f"{field}: {shown if shown.isascii() else Header(shown, 'utf-8').encode(maxlinelen=0)}")
+    body = decode(html) if html else text("1000")
+    return subject, ("\n".join(lines) + "\n\n" + body).encode("utf-8", "replace")
 
 
 def _encrypted(name: str) -> DocumentError:
@@ -105,11 +233,6 @@ def _is_attached(part: Message) -> bool:
     return part.get_content_maintype() != "text" or bool(part.get_filename())
 
 
-def _has_alternative(message: Message, part: Message) -> bool:
-    """Whether the same words come in HTML too."""
-    for container in message.walk():
-        if container.get_content_type() == "multipart/alternative":
-            inside = list(container.walk())
-            if part in inside and any(one.get_content_type() == "text/html" for one in inside):
-                return True
-    return False
+def _is_words(part: Message) -> bool:
+    """Calendars and cards are for programs; what they say stands in the mail's text."""
+    return part.get_content_type() not in ("text/calendar", "text/x-vcard", "text/vcard")

@@ -31,6 +31,7 @@ class Drawn:
     fill_order: NDArray[np.int64]  # (m,)
     order: dict[int, int]  # by address of a text's object
     paths: int
+    objects: int  # looked at beside the text; at most 4000
 
     def pictured(self, width: float, height: float) -> float:
         """Share of the page that pictures cover, 0 to 1."""
@@ -99,6 +100,7 @@ def read_objects(page: Any, displayed: Callable[[NDArray[np.float64]], NDArray[n
         fill_order=np.array(fill_order, np.int64),
         order=order,
         paths=paths,
+        objects=seen,
     )
 
 

@@ -40,6 +40,7 @@ class Characters(NamedTuple):
     styles: list[Style]
     style_of: list[int]  # -1 before the first character that is drawn
     errors: int  # characters whose font does not say which letters they are
+    outside: str  # what stands beyond the page's edges
 
 
 class _PDFium(NamedTuple):
@@ -153,10 +154,14 @@ def read_characters(textpage: Any, matrix: NDArray[np.float64], size: tuple[floa
     real = np.asarray(boxes.any(axis=1))
     shown = np.where(real[:, None], displayed(boxes, matrix), 0.0)
     outside = real & ((shown[:, 2] <= 0) | (shown[:, 3] <= 0) | (shown[:, 0] >= size[0]) | (shown[:, 1] >= size[1]))
+    beyond = ""
     if outside.any():  # beyond the page's edge nobody sees it: neither read nor quoted
+        latest = np.maximum.accumulate(np.where(real, np.arange(len(real)), 0))  # a space made up goes with its word
+        beyond = "".join(map(chr, codes[outside[latest]].tolist()))
         codes, shown, style_of = codes[~outside], shown[~outside], style_of[~outside]
+    put_in_reading_order(codes, shown, style_of)
     text = codes.astype("<u4").tobytes().decode("utf-32-le", "surrogatepass")
-    return Characters(list(text), shown, styles, style_of.tolist(), errors)
+    return Characters(list(text), shown, styles, style_of.tolist(), errors, beyond)
 
 
 def _units(handle: int, count: int) -> NDArray[np.uint32]:
@@ -232,6 +237,26 @@ def _spelt_out(
     wide[several, 0] = left[several]
     spelt[several] = [ord(letter) for one in letters for letter in one]
     return spelt, wide, style_of[source]
+
+
+def put_in_reading_order(codes: NDArray[np.uint32], boxes: NDArray[np.float64], style_of: NDArray[np.int64]) -> None:
+    """Turn round, in place, the words of scripts from right to left that PDFium gives from left to right.
+
+    It turns most of them itself, but not all, and some it should not; where the letters stand decides.
+    """
+    backwards = (codes >= 0x590) & (codes <= 0x8FF) | (codes >= 0xFB1D) & (codes <= 0xFDFF) | (codes >= 0xFE70)
+    backwards &= (codes <= 0xFEFC) & ~((codes >= 0x660) & (codes <= 0x669) | (codes >= 0x6F0) & (codes <= 0x6F9))
+    if not backwards.any():
+        return
+    backwards &= boxes.any(axis=1)
+    middle = boxes[:, 0] + boxes[:, 2]
+    edges = np.diff(np.concatenate([[False], backwards, [False]]).astype(np.int8))
+    for start, end in zip(np.flatnonzero(edges == 1).tolist(), np.flatnonzero(edges == -1).tolist(), strict=True):
+        steps = np.sign(np.diff(middle[start:end])).sum()
+        one_glyph = steps == 0 and (boxes[start:end] == boxes[start]).all()  # named by its font with a whole word
+        if steps > 0 or one_glyph:
+            for array in (codes, boxes, style_of):
+                array[start:end] = array[start:end][::-1].copy()
 
 
 def _styles(

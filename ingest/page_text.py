@@ -209,7 +209,10 @@ def _cuts(
     size = np.maximum(sizes[style_of[here]], sizes[style_of[last]])
     moved = np.abs(baselines[style_of[here]] - baselines[style_of[last]]) > 0.6 * size
     gap = boxes[here, 0] - boxes[last, 2]
-    backwards = _backwards(codes[here])
+    from_right = _backwards(codes)
+    line = np.cumsum(codes == _NEWLINE)
+    mostly = 2 * np.bincount(line, from_right) > np.bincount(line, solid & ~space)  # its full stops and numbers too
+    backwards = from_right[here] | mostly[line[here]]
     apart = moved | (~backwards & ((gap > _CELL_GAP_EM * size) | (gap < -1.0 * size)))
     straight = upright[style_of[here]]
     ends = np.where(straight == upright[style_of[last]], straight & apart, True)

@@ -51,7 +51,7 @@ class ParserLimits:
     """What one file may cost. Time grows with the file's size, since an honest 900-page document needs it."""
 
     max_file_bytes: int = 200 * _MB
-    memory_bytes: int = 3 << 30  # address space of the parsing process
+    memory_bytes: int = 2 << 30  # address space of the parsing process
     cpu_s: int = 60
     cpu_s_per_mb: float = 20.0
     wall_s: float = 180.0

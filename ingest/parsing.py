@@ -7,7 +7,7 @@ no offsets, guesses encodings wrongly and calls most short lines titles.
 from __future__ import annotations
 
 import errno
-import json
+import io
 import re
 import zipfile
 from collections.abc import Callable, Iterable, Iterator
@@ -16,32 +16,30 @@ from pathlib import Path
 from typing import Any, Final
 
 import docx
-import markdown
 import pptx
-import spacy
 import unstructured.nlp.tokenize as unstructured_tokenize
-from lxml import etree
-from lxml import html as lxml_html
-from spacy.language import Language
-from spacy.tokens import Doc
 from unstructured.documents.elements import Element as UnstructuredElement
 from unstructured.partition.docx import partition_docx
 from unstructured.partition.html import partition_html
 from unstructured.partition.pptx import partition_pptx
 from unstructured.partition.text import partition_text
 
+from ingest.blank_english import blank_english
 from ingest.canonical import Block, assemble, canonical
+from ingest.data_files import json_blocks, xml_blocks
 from ingest.ebook import read_epub
 from ingest.errors import DocumentError
-from ingest.hidden_text import take_out_hidden
 from ingest.language import detect_language
 from ingest.mail import Mail, read_eml, read_msg
-from ingest.model import Category, Finding, ParsedDocument
+from ingest.markdown_text import front_matter, is_readable, rendered
+from ingest.model import Attachment, Category, Finding, ParsedDocument
+from ingest.office_hidden import take_out_hidden_runs, take_out_hidden_slides
 from ingest.open_document import OpenDocument, read_odp, read_ods, read_odt
 from ingest.plain_text import LIST_MARK, text_paragraphs
 from ingest.restructured import rst_html
 from ingest.rich_text import rtf_blocks
-from ingest.sniffing import MEDIA_TYPES, Kind, decode, refuse_entities
+from ingest.shown_page import declared_encoding, page_title, shown_page, squashed, table_rows
+from ingest.sniffing import MEDIA_TYPES, Kind, decode
 from ingest.spreadsheets import csv_blocks, xlsx_blocks
 from ingest.suspicion import instructions_in, invisible_in
 
@@ -61,25 +59,6 @@ _CATEGORIES: Final[dict[str, Category]] = {
     "FigureCaption": "caption",
     "Image": "caption",
 }
-_VERBS: Final = frozenset(
-    re.findall(
-        r"[a-z]+",
-        """
-        am is are was were be been being have has had do does did done can could will would shall should may might
-        must go goes went gone get gets got make makes made take takes took taken give gives gave given see sees saw
-        seen know knows knew known think thinks thought come comes came find finds found say says said tell tells told
-        use uses show shows shown need needs want wants become becomes became keep keeps kept let lets put puts run
-        runs ran read reads write writes wrote written hold holds held bring brings brought begin begins began work
-        works call calls ask asks try tries leave leaves left mean means meant set sets meet meets met pay pays paid
-        include includes provide provides contain contains require requires allow allows apply applies remain remains
-        follow follows send sends sent receive receives help helps seem seems feel feels felt turn turns start starts
-        stop stops open opens close closes add adds live lives believe believes happen happens stand stands stood lose
-        loses lost win wins won grow grows grew speak speaks spoke buy buys bought sell sells sold spend spends spent
-        build builds built choose chooses chose
-        """,
-    )
-)
-_VERB_ENDING: Final = re.compile(r"(ed|ing|ize|ise|ized|ised|ify|ifies)$")
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,27 +70,8 @@ class Parsed:
     page_count: int | None = None
     warnings: tuple[str, ...] = ()
     findings: tuple[Finding, ...] = ()
+    attachments: tuple[Attachment, ...] = ()
     raw: str = ""  # the text before it was made canonical, where that was done while reading
-
-
-# -- the language model that is not downloaded -------------------------------------------------------------------------
-
-
-@Language.component("quoth_verbs")
-def _tag_verbs(doc: Doc) -> Doc:
-    for token in doc:
-        word = token.lower_
-        verb = word in _VERBS or (len(word) > 4 and _VERB_ENDING.search(word) is not None)
-        token.tag_ = "VB" if verb else "NN"
-    return doc
-
-
-def _blank_english() -> Language:
-    model = spacy.blank("en")
-    model.add_pipe("sentencizer")
-    model.add_pipe("quoth_verbs")
-    model.max_length = 20_000_000
-    return model
 
 
 def prepare() -> None:
@@ -122,7 +82,7 @@ def prepare() -> None:
     """
     if not callable(getattr(unstructured_tokenize, "_load_spacy_model", None)):
         raise RuntimeError("unstructured no longer loads its model by _load_spacy_model: pin the tested release.")
-    unstructured_tokenize._load_spacy_model = _blank_english
+    unstructured_tokenize._load_spacy_model = blank_english
     partition_html(text="<p>A first sentence loads what is loaded late.</p>", languages=_LANGUAGES)
     partition_text(text="A first paragraph is written here.", languages=_LANGUAGES)
     instructions_in("The patterns are compiled here.")
@@ -166,6 +126,7 @@ def parse_file(path: Path, kind: Kind, *, name: str) -> ParsedDocument:
         media_type=MEDIA_TYPES[kind],
         warnings=parsed.warnings,
         findings=(*parsed.findings, *_suspicions(parsed, text)),
+        attachments=parsed.attachments,
     )
 
 
@@ -221,23 +182,9 @@ def _paired(elements: Iterable[UnstructuredElement]) -> Iterator[tuple[Unstructu
             continue
         text = element.text or ""
         if category == "table" and element.metadata.text_as_html:
-            text = "\n".join(" | ".join(row) for row in _table_rows(element.metadata.text_as_html)) or text
+            text = "\n".join(" | ".join(row) for row in table_rows(element.metadata.text_as_html)) or text
         depth = (element.metadata.category_depth or 0) if category == "title" else 0
         yield element, Block(category, text, depth)
-
-
-def _squashed(text: str) -> str:
-    return "".join(text.split())
-
-
-def _table_rows(markup: str) -> list[list[str]]:
-    root = lxml_html.fragment_fromstring(markup, create_parent="div")
-    rows = []
-    for row in root.iter("tr"):
-        cells = [" ".join(cell.text_content().split()) for cell in row if cell.tag in ("td", "th")]
-        if any(cells):
-            rows.append(cells)
-    return rows
 
 
 # -- text --------------------------------------------------------------------------------------------------------------
@@ -273,76 +220,42 @@ def _text_blocks(text: str) -> list[Block]:
 
 # -- Markdown and HTML -------------------------------------------------------------------------------------------------
 
-_FRONT_MATTER: Final = re.compile(r"\A---[ \t]*\n(.*?)\n(?:---|\.\.\.)[ \t]*(?:\n|\Z)", re.DOTALL)
-_FRONT_TITLE: Final = re.compile(r"^title:[ \t]*(['\"]?)(.+?)\1[ \t]*$", re.MULTILINE)
-# Python-Markdown wants an empty line before a list, which writers and other renderers do not.
-_LIST_AFTER_TEXT: Final = re.compile(
-    r"^((?![ \t]*(?:[-*+>|#]|\d+[.)]))[^\n`~]*\S)[ \t]*\n"  # a line of text
-    r"((?:[-*+]|1[.)])[ \t]+\S)",  # a list's first item
-    re.MULTILINE,
-)
-_EXTENSIONS: Final = ("tables", "fenced_code", "sane_lists")
-_DECLARED: Final = re.compile(rb"""(?:charset|encoding)\s*=\s*["']?([\w-]{3,30})""", re.IGNORECASE)
-_NOT_SHOWN: Final = ("script", "style", "template", "noscript", "head", "svg", "iframe", "object", "select", "datalist")
-
 
 def _read_md(path: Path, name: str) -> Parsed:
     raw = decode(path.read_bytes())
-    text = canonical(raw)
-    title = ""
-    front = _FRONT_MATTER.match(text)
-    if front:  # site generators keep a page's title there; it is no text of the page
-        found = _FRONT_TITLE.search(front[1])
-        title = found[2] if found else ""
-        text = text[front.end() :]
-    rendered = markdown.markdown(_LIST_AFTER_TEXT.sub("\\1\n\n\\2", text), extensions=_EXTENSIONS)
-    blocks, findings = _html_blocks(rendered)
+    title, text = front_matter(canonical(raw))
+    if not is_readable(text):
+        return Parsed(_text_blocks(text), title, raw=raw)
+    blocks, findings = _html_blocks(rendered(text))
     return Parsed(blocks, title, findings=findings, raw=raw)
 
 
 def _read_html(path: Path, name: str) -> Parsed:
     content = path.read_bytes()
-    declared = _DECLARED.search(content[:4096])
-    text = decode(content, declared=declared[1].decode("ascii") if declared else None)
-    found = re.search(r"<title[^>]*>(.*?)</title>", text[:100_000], re.IGNORECASE | re.DOTALL)
-    title = lxml_html.fromstring(found[0]).text_content() if found and found[1].strip() else ""
+    text = decode(content, declared=declared_encoding(content[:4096]))
     blocks, findings = _html_blocks(text)
-    return Parsed(blocks, title, findings=findings, raw=text)
+    return Parsed(blocks, page_title(text), findings=findings, raw=text)
 
 
 def _html_blocks(markup: str) -> tuple[list[Block], tuple[Finding, ...]]:
     """What a browser would show, by unstructured; hidden parts are taken out before it looks, and reported."""
-    parser = lxml_html.HTMLParser(
-        remove_comments=True, remove_pis=True, huge_tree=False, no_network=True, encoding="utf-8"
-    )
-    text = canonical(markup)
-    if not text.strip():
+    page = shown_page(markup)
+    if page is None:
         return [], ()
-    try:
-        root = lxml_html.document_fromstring(text.encode("utf-8"), parser=parser)
-    except etree.ParserError:
-        return [], ()
-    findings = take_out_hidden(root, text)
-    for element in list(root.iter()):
-        if element.tag in _NOT_SHOWN and element.getparent() is not None:
-            element.drop_tree()
-        elif element.tag == "br":
-            element.tail = " " + (element.tail or "")
-    shown = lxml_html.tostring(root, encoding="unicode")
-    elements = partition_html(text=shown, languages=_LANGUAGES)
-    headings = {_squashed(heading.text_content()) for heading in root.iter("h1", "h2", "h3", "h4", "h5", "h6")}
     blocks = []
-    for _, block in _paired(elements):
-        if block.category == "title" and _squashed(block.text) not in headings:
+    for _, block in _paired(partition_html(text=page.markup, languages=_LANGUAGES)):
+        if block.category == "title" and squashed(block.text) not in page.headings:
             block = Block("text", block.text)  # a short line that unstructured took for one
         blocks.append(block)
-    return blocks, findings
+    return blocks, page.findings
 
 
 def _read_rst(path: Path, name: str) -> Parsed:
     raw = canonical(decode(path.read_bytes()))
     page, warnings = rst_html(raw)
     blocks, findings = _html_blocks(page)
+    if not blocks:  # docutils refuses a file with a line of over 10,000 characters
+        blocks = _text_blocks(raw)
     return Parsed(blocks, warnings=tuple(warnings), findings=findings, raw=raw)
 
 
@@ -363,19 +276,30 @@ def _read_epub(path: Path, name: str) -> Parsed:
 
 def _read_docx(path: Path, name: str) -> Parsed:
     document = docx.Document(str(path))
-    headings = {squashed for p in document.paragraphs if _is_heading(p) and (squashed := _squashed(p.text))}
+    findings = take_out_hidden_runs(document)
+    headings = {own for p in document.paragraphs if _is_heading(p) and (own := squashed(p.text))}
     blocks = []
-    for element, block in _paired(partition_docx(filename=str(path), languages=_LANGUAGES)):
+    for element, block in _paired(partition_docx(**_shown(document, path, findings), languages=_LANGUAGES)):
         if block.category in ("title", "text"):
-            squashed = _squashed(block.text)
-            styled = squashed in headings or any(squashed.endswith(own) for own in headings if len(own) > 3)
+            plain = squashed(block.text)
+            styled = plain in headings or any(plain.endswith(own) for own in headings if len(own) > 3)
             if block.category == "text" or not styled:  # unstructured calls most short lines titles, and misses some
-                bold = _squashed("".join(element.metadata.emphasized_text_contents or []))
-                loud = bold == squashed or (block.category == "title" and block.text.upper() == block.text)
-                alone = len(block.text) <= 120 and any(map(str.isalpha, squashed)) and not squashed.endswith((".", ":"))
+                bold = squashed("".join(element.metadata.emphasized_text_contents or []))
+                loud = bold == plain or (block.category == "title" and block.text.upper() == block.text)
+                alone = len(block.text) <= 120 and any(map(str.isalpha, plain)) and not plain.endswith((".", ":"))
                 block = Block("title", block.text, 1) if loud and alone else Block("text", block.text)
         blocks.append(block)
-    return Parsed(blocks, _own_title(document.core_properties.title))
+    return Parsed(blocks, _own_title(document.core_properties.title), findings=findings)
+
+
+def _shown(document: Any, path: Path, findings: Iterable[Finding]) -> dict[str, Any]:
+    """An office file for unstructured: as it is, or without what was found hidden in it."""
+    if not findings:
+        return {"filename": str(path)}
+    without = io.BytesIO()
+    document.save(without)
+    without.seek(0)
+    return {"file": without}
 
 
 def _is_heading(paragraph: Any) -> bool:
@@ -394,13 +318,15 @@ def _own_title(title: str | None) -> str:
 
 def _read_pptx(path: Path, name: str) -> Parsed:
     presentation = pptx.Presentation(str(path))
+    findings = take_out_hidden_slides(presentation)
     blocks = []
-    for element, block in _paired(partition_pptx(filename=str(path), languages=_LANGUAGES)):
+    for element, block in _paired(partition_pptx(**_shown(presentation, path, findings), languages=_LANGUAGES)):
         place: dict[str, str | int] = {"slide": element.metadata.page_number or 1}
         # depth 0 is a slide's own title; deeper ones are short lines that unstructured took for titles
         category: Category = "text" if block.category == "title" and block.depth else block.category
         blocks.append(Block(category, block.text, 0, place=place))
-    return Parsed(blocks, _own_title(presentation.core_properties.title), len(presentation.slides))
+    title = _own_title(presentation.core_properties.title)
+    return Parsed(blocks, title, len(presentation.slides), findings=findings)
 
 
 def _read_xlsx(path: Path, name: str) -> Parsed:
@@ -435,51 +361,19 @@ def _read_mail(mail: Mail) -> Parsed:
         shown, hidden = _html_blocks(text) if rich else (_text_blocks(text), ())
         blocks.extend(shown)
         findings.extend(hidden)
-    warnings: tuple[str, ...] = ()
-    if mail.attachments:
-        listed = ", ".join(map(repr, mail.attachments[:20]))
-        warnings = (f"Attachments are not read: {listed}. Save them and add them as files.",)
     raw = "\n".join((mail.header, *(text for text, _ in mail.bodies)))
-    return Parsed(blocks, mail.subject, warnings=warnings, findings=tuple(findings), raw=raw)
+    return Parsed(
+        blocks, mail.subject, warnings=mail.warnings, findings=tuple(findings), raw=raw, attachments=mail.attachments
+    )
 
 
 def _read_xml(path: Path, name: str) -> Parsed:
     content = path.read_bytes()
-    declared = _DECLARED.search(content[:200])
-    text = decode(content, declared=declared[1].decode("ascii") if declared else None)
-    refuse_entities(text.encode("utf-8", "replace"), name)
-    text = re.sub(r"\A\s*<\?xml[^>]*\?>", "", text)
-    root = etree.fromstring(text.encode("utf-8", "replace"), etree.XMLParser(resolve_entities=False, no_network=True))
-    lines = (" ".join(piece.split()) for piece in root.itertext())
-    return Parsed([Block("text", "\n".join(group)) for group in _grouped(line for line in lines if line)])
+    return Parsed(xml_blocks(decode(content, declared=declared_encoding(content[:200])), name))
 
 
 def _read_json(path: Path, name: str) -> Parsed:
-    """JSON, or one JSON value per line, printed with one value per line."""
-    text = decode(path.read_bytes())
-    try:
-        values = [json.loads(text)]
-    except json.JSONDecodeError:
-        try:
-            values = [json.loads(line) for line in text.splitlines() if line.strip()]
-        except json.JSONDecodeError as error:
-            raise DocumentError("corrupt", f"{name!r} is no valid JSON (line {error.lineno}). Mend it.") from error
-    entries = [entry for value in values for entry in (value if isinstance(value, list) else [value])]
-    printed = (json.dumps(entry, ensure_ascii=False, indent=1) for entry in entries)
-    return Parsed([Block("code", "\n".join(group)) for group in _grouped(printed)])
-
-
-def _grouped(lines: Iterable[str], chars: int = 1500) -> Iterator[list[str]]:
-    group: list[str] = []
-    size = 0
-    for line in lines:
-        if group and size + len(line) > chars:
-            yield group
-            group, size = [], 0
-        group.append(line)
-        size += len(line)
-    if group:
-        yield group
+    return Parsed(json_blocks(decode(path.read_bytes()), name))
 
 
 _READERS: Final[dict[Kind, Callable[[Path, str], Parsed]]] = {

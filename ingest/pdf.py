@@ -191,7 +191,7 @@ def _read_page(document: Any, index: int, name: str) -> _Look:
         try:
             read = read_characters(textpage, matrix, (width, height))
             whole = Page(index + 1, width, height, read.characters, read.boxes, read.styles, read.style_of, rules)
-            hidden = hidden_in(whole, drawn, lambda scale: _picture(page, scale))
+            hidden = hidden_in(whole, drawn, lambda scale: _picture(page, scale), outside=read.outside)
         finally:
             textpage.close()
     finally:
@@ -299,19 +299,20 @@ def _warnings(looks: Sequence[_Look], recognised: Mapping[int, Recognised], brok
 
 
 def _lost(pages: Sequence[Page], maps: Sequence[PageMap]) -> list[str]:
-    """A warning where letters between a page's edges, where no header stands, did not reach the text."""
+    """A warning where letters did not reach the text: some between a page's edges, where no header stands, or half."""
     kept = {page_map.page: page_map for page_map in maps}
     short = []
     for page in pages:
         letters = np.fromiter(map(str.isalnum, page.characters), np.bool_, len(page.characters))
         middle = (page.boxes[:, 1] + page.boxes[:, 3]) / 2 / page.height
         have = int((letters & (middle > _EDGE) & (middle < 1 - _EDGE)).sum())
-        reached = 0
+        reached = whole = 0
         if page_map := kept.get(page.number):
             rows = page_map.boxes.astype(np.float64) / 65535
+            whole = int(rows.any(axis=1).sum())
             centre = (rows[:, 1] + rows[:, 3]) / 2
             reached = int(((centre > _EDGE) & (centre < 1 - _EDGE)).sum())  # with signs: a little generous
-        if have > 30 and reached < 0.9 * have:
+        if (have > 30 and reached < 0.9 * have) or (letters.sum() > 200 and whole < 0.5 * letters.sum()):
             short.append(page.number)
     return [f"More than a tenth of the letters could not be put in order on {numbered(short)}."] if short else []
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import shutil
 import tempfile
 import time
 import uuid
@@ -144,7 +145,7 @@ class Pipeline:
         for at in range(0, len(inputs), HANDED_AT_ONCE):
             tickets = self._hand_over(inputs[at : at + HANDED_AT_ONCE], batch, by, priority)
             done.extend(ticket for ticket in tickets if isinstance(ticket, Receipt))
-        self._ensure_worker()
+        self.ensure_worker()
         return batch, done
 
     def _hand_over(self, inputs: Sequence[Input], batch: UUID, by: Reader, priority: int) -> list[Receipt | UUID]:
@@ -254,7 +255,7 @@ class Pipeline:
                     more = group is not None
                     tickets.extend(group or ())
                     if any(isinstance(ticket, UUID) for ticket in group or ()):
-                        self._ensure_worker()
+                        self.ensure_worker()
                     if tickets and isinstance(tickets[0], Receipt):
                         break
                 moved = False
@@ -281,7 +282,7 @@ class Pipeline:
                             report(item.identity.source, item.stage, item.done, item.total)
                 pause_s = POLL_S[0] if moved else min(pause_s * 1.5, POLL_S[1])
                 if tickets and not moved:
-                    self._ensure_worker()
+                    self.ensure_worker()
                     time.sleep(pause_s)
             complete = True
         finally:
@@ -297,7 +298,7 @@ class Pipeline:
             raise ServiceError(receipt.detail or f"{item.identity.source!r} could not be taken in. Try again.")
         return receipt
 
-    def _ensure_worker(self) -> None:
+    def ensure_worker(self) -> None:
         """Work in this process when no process does."""
         if self._worker.running:
             return
@@ -365,15 +366,20 @@ class Pipeline:
     # -- upkeep --------------------------------------------------------------------------------------------------
 
     def sweep(self) -> int:
-        """Delete originals that nothing names: what a kill between file and transaction leaves. Returns how many."""
+        """Delete originals that nothing names, and files of work that a kill ended. Returns how many originals."""
         with self._database.working() as connection:
             named = storing.referenced_originals(connection)
         stray = self._originals.unreferenced(named, older_than_s=SWEEP_AFTER_S)
         for sha256 in stray:
             storing.delete_if_unreferenced(self._database, self._originals, sha256)
-        for left in self._scratch.glob("add-*"):
-            if left.is_file() and time.time() - left.stat().st_mtime > SWEEP_AFTER_S:
-                left.unlink(missing_ok=True)
+        for left in (*self._scratch.glob("add-*"), *self._scratch.glob("sync-*")):
+            with suppress(OSError):  # gone meanwhile
+                if time.time() - left.stat().st_mtime <= SWEEP_AFTER_S:
+                    continue
+                if left.is_dir():  # holds what came attached to a mail, or was fetched
+                    shutil.rmtree(left)
+                else:
+                    left.unlink()
         return len(stray)
 
     def stale(self) -> list[DocumentId]:

@@ -10,8 +10,8 @@ import psutil
 import psycopg
 
 from ingest.errors import ConfigurationError
-from ingest.postgres_account import shell_as
-from ingest.postgres_files import Place
+from ingest.postgres_account import SYSTEM_FOLDER, shell_as
+from ingest.postgres_files import Place, existing_place
 
 SUPERUSER: Final = "postgres"
 CONNECT_TIMEOUT_S: Final = 5
@@ -70,6 +70,15 @@ def processes_of(place: Place) -> list[int]:
             if process.name().removesuffix(".exe") == "postgres" and _works_in(process, place.data):
                 found.append(process.pid)
     return found
+
+
+def was_killed(home: Path, *, binaries: Path | None = None, system_folder: Path = SYSTEM_FOLDER) -> bool:
+    """Whether a home's server ended otherwise than in order: its lock file is left, none of its processes is.
+
+    Whoever stops the server wants it stopped; one that was killed may be started again at once.
+    """
+    place = existing_place(home.resolve(), binaries, system_folder)
+    return place is not None and recorded_pid(place) is not None and not processes_of(place)
 
 
 def _works_in(process: psutil.Process, folder: Path) -> bool:

@@ -96,6 +96,26 @@ def rescue(connection: Connection) -> int:
     )
 
 
+def requeue(connection: Connection) -> int:
+    """Queue again the files that wait or are being read but of which the queue knows nothing; returns how many.
+
+    A row and its job come in one transaction and normally go together. This is for what no rule foresaw: a job that
+    used up its tries while the database came and went, a table restored from a backup.
+    """
+    connection.execute(text("select pg_advisory_xact_lock(hashtext('quoth.rescue'))"))
+    lost = connection.execute(
+        text(
+            "select i.id, i.collection, i.source, i.priority from intake i where i.state in ('waiting', 'running')"
+            " and not exists (select from procrastinate_jobs j where j.id = i.job_id and j.status in ('todo', 'doing'))"
+            " order by i.number limit 1000 for update of i skip locked"
+        )
+    ).all()
+    jobs = enqueue(connection, [(row.id, document_lock(row.collection, row.source), row.priority) for row in lost])
+    for row, job in zip(lost, jobs, strict=True):
+        connection.execute(text("update intake set job_id = :job where id = :id"), {"job": job, "id": row.id})
+    return len(lost)
+
+
 def living_manager(
     connector: procrastinate.connector.BaseConnector,
 ) -> tuple[JobManager, Callable[[], Coroutine[None, None, None]]]:

@@ -55,6 +55,7 @@ document = Table(
     Column("superseded_by", Uuid),
     Column("parent_id", Uuid),  # the mail it came with
     Column("origin", Text, nullable=False, server_default=""),  # the folder, bucket or site it is kept in step with
+    Index("document_origin", "origin", "collection", postgresql_where=text("origin <> ''")),
     CheckConstraint("cardinality(readers) > 0 and not ('*' = any(readers))", name="document_readers_named"),
 )
 
@@ -266,5 +267,3 @@ source_entry = Table(
     Column("reason", Text),  # why it cannot be read, as long as it stays as it is
     Column("detail", Text),
 )
-
-Index("document_origin", document.c.origin, document.c.collection, postgresql_where=text("origin <> ''"))

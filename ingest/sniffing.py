@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import lzma
 import re
+import struct
 import zipfile
+import zlib
 from dataclasses import dataclass
 from pathlib import Path, PurePath
 from typing import Final, Literal
@@ -87,6 +90,7 @@ _PICTURE_MAGIC: Final[tuple[tuple[bytes, Kind], ...]] = (
     (b"II*\0", "tiff"),
     (b"MM\0*", "tiff"),
 )
+_HEIC_BRANDS: Final = (b"heic", b"heix", b"hevc", b"heim", b"heis", b"hevm", b"mif1", b"msf1", b"avif", b"avis")
 _BITMAP_HEADER_BYTES: Final = frozenset({12, 16, 40, 52, 56, 64, 108, 124})
 _OLE: Final = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
 _MAIL_HEADER: Final = re.compile(
@@ -130,6 +134,10 @@ def sniff(path: Path, *, name: str, archive: ArchiveLimits) -> Kind:
         return "webp"
     if head.startswith(b"BM") and int.from_bytes(head[14:18], "little") in _BITMAP_HEADER_BYTES:
         return "bmp"
+    if head[4:8] == b"ftyp":
+        if head[8:12] in _HEIC_BRANDS:
+            raise _unsupported(name, "a HEIC or AVIF photograph", "JPEG, PNG or PDF")
+        raise _unsupported(name, "a film")
     for magic, what in _MAGIC:
         if head.startswith(magic) and not (len(magic) == 2 and _mostly_text(head)):
             raise _unsupported(name, what)
@@ -146,10 +154,8 @@ def sniff(path: Path, *, name: str, archive: ArchiveLimits) -> Kind:
     return _BY_SUFFIX.get(suffix) or _text_kind(head)
 
 
-def _unsupported(name: str, what: str) -> DocumentError:
-    return DocumentError(
-        "unsupported_type", f"{name!r} is {what}, which Quoth does not read. Save it as {READ_FORMATS}."
-    )
+def _unsupported(name: str, what: str, way_out: str = READ_FORMATS) -> DocumentError:
+    return DocumentError("unsupported_type", f"{name!r} is {what}, which Quoth does not read. Save it as {way_out}.")
 
 
 def _office_kind(path: Path, name: str, size: int, limits: ArchiveLimits) -> Kind:
@@ -192,8 +198,14 @@ def _office_kind(path: Path, name: str, size: int, limits: ArchiveLimits) -> Kin
             if open_kind != "epub":  # whose pages declare entities for their accents
                 _refuse_entities_inside(archive, name)
             return open_kind
-    except (zipfile.BadZipFile, NotImplementedError, EOFError, ValueError, OSError) as error:
+    except _TORN_ARCHIVE as error:
         raise DocumentError("corrupt", f"{name!r} is damaged or incomplete. Upload it again.") from error
+
+
+_TORN_ARCHIVE: Final = (  # what reading a few bytes of a damaged archive raises
+    zipfile.BadZipFile, zlib.error, lzma.LZMAError, struct.error, NotImplementedError, RuntimeError, EOFError,
+    LookupError, ValueError, OSError,
+)  # fmt: skip
 
 
 def _start(archive: zipfile.ZipFile, member: str, size: int) -> bytes:
@@ -248,11 +260,11 @@ def _ole_kind(path: Path, name: str) -> Kind:
     if holds("__properties_version1.0"):
         return "msg"
     if holds("WordDocument"):
-        raise _unsupported(name, "a Word file of before 2007 (doc)")
+        raise _unsupported(name, "a Word file of before 2007 (doc)", "docx or PDF")
     if holds("PowerPoint Document"):
-        raise _unsupported(name, "a PowerPoint file of before 2007 (ppt)")
+        raise _unsupported(name, "a PowerPoint file of before 2007 (ppt)", "pptx or PDF")
     if holds("Workbook") or holds("Book"):
-        raise _unsupported(name, "an Excel file of before 2007 (xls)")
+        raise _unsupported(name, "an Excel file of before 2007 (xls)", "xlsx, ods or CSV")
     raise _unsupported(name, "an Office file of an old kind")
 
 
@@ -264,8 +276,11 @@ def _text_kind(head: bytes) -> Kind:
     if lower.startswith(b"<?xml"):
         return "html" if b"<html" in lower else "xml"
     lines = start.split(b"\n\n")[0].split(b"\r\n\r\n")[0].splitlines()
-    if lines and _MAIL_HEADER.match(lines[0]) and sum(bool(_MAIL_HEADER.match(line)) for line in lines) >= 3:
-        return "eml"
+    if lines and _MAIL_HEADER.match(lines[0]):
+        headers = sum(bool(_MAIL_HEADER.match(line)) for line in lines)
+        structured = any(line.lower().startswith((b"mime-version:", b"content-type: multipart/")) for line in lines)
+        if headers >= 3 or (headers == 2 and structured):
+            return "eml"
     return "txt"
 
 

@@ -10,12 +10,14 @@ from ingest.folder_source import FolderSource
 from ingest.sources import Source
 
 
-def source_at(address: str, *, quiet_s: float = 0.0, max_pages: int = 1000, max_depth: int = 10) -> Source:
+def source_at(
+    address: str, *, quiet_s: float = 0.0, max_pages: int = 1000, max_depth: int = 10, intranet: bool = False
+) -> Source:
     """The source at an address: a folder, http(s)://..., or any address that fsspec knows.
 
     Args:
         quiet_s: for folders, see FolderSource.
-        max_pages, max_depth: for sites, see WebSource.
+        max_pages, max_depth, intranet: for sites, see WebSource.
 
     Raises:
         UsageError: the address is none.
@@ -32,7 +34,7 @@ def source_at(address: str, *, quiet_s: float = 0.0, max_pages: int = 1000, max_
     if kind.lower() in ("http", "https"):
         from ingest.web_source import WebSource
 
-        return WebSource(address, max_pages=max_pages, max_depth=max_depth)
+        return WebSource(address, max_pages=max_pages, max_depth=max_depth, intranet=intranet)
     from ingest.store_source import StoreSource
 
     return StoreSource(address)

@@ -12,7 +12,7 @@ import json
 import shutil
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
 from itertools import islice
@@ -91,6 +91,11 @@ class Seen:
     withheld: set[str] = field(default_factory=set)  # names whose files, and all beneath, may exist unseen
     gone: set[str] = field(default_factory=set)  # said to be no more
     postponed: int = 0  # files being written
+    arriving: int | None = None  # bytes so far of the smallest of them that is new: it may be one that moves
+
+    def awaits(self, byte_count: int) -> bool:
+        """Whether a file of so many bytes may be arriving under another name."""
+        return self.arriving is not None and self.arriving <= byte_count
 
     def lacks(self, source: str) -> bool:
         """Whether a name may be taken for gone."""
@@ -122,7 +127,7 @@ class Pass:
         """How many files were left for the next pass because they were being written."""
         return self._seen.postponed
 
-    def __iter__(self) -> Iterator[Receipt]:
+    def __iter__(self) -> Generator[Receipt]:
         """Carry the pass out.
 
         Raises:
@@ -137,7 +142,11 @@ class Pass:
             tempfile.TemporaryDirectory(dir=self._syncing.scratch, prefix="sync-") as folder,
         ):
             yield from self._list(pending)
-            lost = [one for one in self._origin.kept(started) if self._seen.lacks(one.source)]
+            lost = [
+                one
+                for one in self._origin.kept(started)
+                if self._seen.lacks(one.source) and not self._seen.awaits(one.byte_count)
+            ]
             if lost:
                 lost = self._follow(lost, pending, Path(folder))
                 self._refuse_ruin(lost)
@@ -171,6 +180,9 @@ class Pass:
         self._seen.names.add(entry.source)
         if not entry.quiet:
             self._seen.postponed += 1
+            if known is None or known.document is None:
+                size = entry.size or 0
+                self._seen.arriving = size if self._seen.arriving is None else min(size, self._seen.arriving)
             return
         same = known is not None and entry.fingerprint is not None and entry.fingerprint == known.fingerprint
         if same and known is not None and known.reason is not None:
@@ -333,7 +345,6 @@ class Pass:
             self._syncing.catalog.remove(one.document, by=self._by)
             yield self._removed(one.source, one.document, one.version, None)
             for document, source in parts:
-                self._syncing.catalog.remove(document, by=self._by)
                 yield self._removed(source, document, None, one.source)
 
     def _tidy(self) -> None:

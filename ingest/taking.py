@@ -34,7 +34,7 @@ BIG_BYTES: Final = 8_000_000  # one document beyond this size at a time: what it
 DEEPEST: Final = 5  # mails in mails
 VECTOR_BATCH: Final = 64
 
-Remove = Callable[[DocumentId], None]
+Remove = Callable[[DocumentId], object]
 
 
 class Taking:

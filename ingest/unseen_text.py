@@ -1,4 +1,4 @@
-"""Text of a PDF page that its readers do not see: told from how it is drawn and, in doubt, from a picture of the page.
+"""Text of a PDF page that its readers do not see: told from how it is drawn and from a picture of the page.
 
 Whoever plants words for an assistant hides them from people. What is hidden stays out of the text and is told to the
 owner. The one honest use is the text that a scanner's software lays over the picture of a page: it stays.
@@ -15,16 +15,23 @@ import numpy as np
 import pypdfium2.raw as raw
 from numpy.typing import NDArray
 
+from ingest.canonical import canonical
 from ingest.model import Finding
 from ingest.page_objects import Drawn, colour_of
 from ingest.page_text import Page
+from ingest.suspicion import excerpt_of, instructions_in
 
 _TINY_POINTS: Final = 1.5
 _FAINT_ALPHA: Final = 20  # of 255
 _SAME_COLOUR: Final = 12  # of 255, in each of red, green and blue: nobody tells such colours apart
 _SCANNED: Final = 0.5  # share of the page that the picture under a scanner's text covers
-_SAMPLED: Final = 60  # characters of one style whose place is looked at in the picture
-_SCALE: Final = 1.5  # pixels per point
+_VISIBLE: Final = 0.3  # share of a style's letters that must leave a trace in the picture
+_MOSTLY: Final = 0.7
+_WORDS_WORTH: Final = 8  # letters
+_WORTH_TELLING: Final = 4  # letters: one that a drawing covers is no secret
+_MOST_DRAWN: Final = 4000  # objects beside the text; to render a drawing of more may take many seconds
+_LATIN: Final = 0x250  # code points below have shapes even where the file brings no font
+_SCALE: Final = 1.0  # pixels per point
 _MAX_STYLES: Final = 20_000
 _INVISIBLE: Final = 3  # text render mode
 
@@ -32,6 +39,7 @@ _WORDS: Final = {
     "mode": "drawn as invisible text",
     "alpha": "drawn fully transparent",
     "colour": "in the colour of its background",
+    "covered": "that is covered, clipped away or switched off",
     "tiny": "in letters under 1.5 points",
     "outside": "beyond the edge of the page",
 }
@@ -50,17 +58,17 @@ def hidden_in(page: Page, drawn: Drawn, picture: Callable[[float], NDArray[np.ui
     """Find the styles whose text nobody sees.
 
     Args:
-        picture: renders the page at so many pixels per point, (height, width, 3); called only where colours leave
-            doubt.
-        outside: text that was already left out, because it stands beyond the page's edges.
+        picture: renders the page at so many pixels per point, (height, width, 3); called once, if at all.
+        outside: text that was already left out, because it stands beyond the page's edges. Told only where it
+            addresses an assistant: printers' marks and the other half of a spread stand there, too.
     """
     scanned = drawn.pictured(page.width, page.height) >= _SCANNED
     style_of = np.array(page.style_of, np.int64)
     counts = np.bincount(style_of[style_of >= 0], minlength=len(page.styles))
     centres = _centres(page, style_of)
     why: dict[int, str] = {}
-    doubtful: list[int] = []
-    layer = 0
+    doubtful: set[int] = set()
+    layer: set[int] = set()
     for at, style in enumerate(page.styles[:_MAX_STYLES]):
         if not style.run or not counts[at]:
             continue
@@ -68,12 +76,10 @@ def hidden_in(page: Page, drawn: Drawn, picture: Callable[[float], NDArray[np.ui
         mode = raw.FPDFTextObj_GetTextRenderMode(drawing)
         if mode == _INVISIBLE:
             if scanned:
-                layer += int(counts[at])
+                layer.add(at)
             else:
                 why[at] = "mode"
             continue
-        if style.size < _TINY_POINTS:
-            doubtful.append(at)
         if mode not in (0, 4):  # 0: filled; 4: filled, and clips what follows
             continue
         colour = colour_of(drawing)
@@ -82,25 +88,28 @@ def hidden_in(page: Page, drawn: Drawn, picture: Callable[[float], NDArray[np.ui
         if colour[3] < _FAINT_ALPHA:
             why[at] = "alpha"
         elif _like_background(colour[:3], centres[at], drawn, drawn.order.get(style.run, 1 << 60)):
-            doubtful.append(at)
-    if doubtful:
-        rows = _rows_by_style(page, doubtful)
-        shown: NDArray[np.float64] | None = None
-        for at in doubtful:
-            boxes = rows.get(at)
-            if boxes is None:
-                continue
-            if page.styles[at].size < _TINY_POINTS and float((boxes[:, 3] - boxes[:, 1]).max()) < _TINY_POINTS:
-                why[at] = "tiny"
-                continue
-            if shown is None:
-                shown = picture(_SCALE).astype(np.float64)
-            if page.styles[at].size >= _TINY_POINTS and not _leaves_ink(boxes, shown, page):
+            doubtful.add(at)
+    letters = _letters(page, style_of, frozenset(why))
+    tiny = _tiny(page, style_of, letters)
+    why |= dict.fromkeys(tiny, "tiny")
+    letters &= ~np.isin(style_of, tiny)
+    if drawn.objects >= _MOST_DRAWN:
+        letters &= np.isin(style_of, sorted(doubtful))
+    if letters.any():
+        traced, looked = _traces(page, style_of, letters, picture(_SCALE))
+        beneath = scanned and traced.sum() > _MOSTLY * looked.sum()  # visible text that a scan was laid over
+        for at in map(int, np.flatnonzero((looked > 0) & (traced <= _VISIBLE * looked))):
+            if at in layer:
+                if traced[at] == 0 and looked[at] >= _WORDS_WORTH:  # the picture shows nothing there
+                    why[at] = "mode"
+            elif at in doubtful:
                 why[at] = "colour"
+            elif not beneath and page.styles[at].run and _has_shapes(page, style_of, at):
+                why[at] = "covered"
     return Hidden(
         styles=frozenset(why),
         findings=tuple(_findings(page, why, outside)),
-        scanners_layer=layer > 0.5 * max(1, int(counts.sum())),
+        scanners_layer=int(counts[sorted(layer - why.keys())].sum()) > 0.5 * max(1, int(counts.sum())),
     )
 
 
@@ -125,13 +134,21 @@ def _centres(page: Page, style_of: NDArray[np.int64]) -> NDArray[np.float64]:
     return centres
 
 
-def _rows_by_style(page: Page, styles: Iterable[int]) -> dict[int, NDArray[np.float64]]:
-    wanted = set(styles)
-    found: dict[int, list[int]] = {}
-    for i, style in enumerate(page.style_of):
-        if style in wanted and not page.characters[i].isspace() and len(found.setdefault(style, [])) < _SAMPLED:
-            found[style].append(i)
-    return {style: page.boxes[at] for style, at in found.items() if page.boxes[at].any()}
+def _letters(page: Page, style_of: NDArray[np.int64], known: frozenset[int]) -> NDArray[np.bool_]:
+    """Which characters are letters or digits with a place of their own, and not known to be hidden."""
+    letters = np.fromiter(map(str.isalnum, page.characters), np.bool_, len(page.characters))
+    letters &= page.boxes.any(axis=1) & (style_of >= 0) & (style_of < _MAX_STYLES)
+    return letters & ~np.isin(style_of, sorted(known)) if known else letters
+
+
+def _tiny(page: Page, style_of: NDArray[np.int64], letters: NDArray[np.bool_]) -> list[int]:
+    """The styles of a size that nobody reads, none of whose letters is any taller."""
+    small = np.array([style.size < _TINY_POINTS for style in page.styles], np.bool_)
+    if not small.any():
+        return []
+    tallest = np.zeros(len(page.styles))
+    np.maximum.at(tallest, style_of[letters], (page.boxes[:, 3] - page.boxes[:, 1])[letters])
+    return [int(at) for at in np.flatnonzero(small & (tallest > 0) & (tallest < _TINY_POINTS))]
 
 
 def _like_background(colour: tuple[int, ...], centre: NDArray[np.float64], drawn: Drawn, order: int) -> bool:
@@ -147,16 +164,54 @@ def _like_background(colour: tuple[int, ...], centre: NDArray[np.float64], drawn
     return bool(np.abs(np.array(colour) - background).max() <= _SAME_COLOUR) or min(colour) >= 255 - _SAME_COLOUR
 
 
-def _leaves_ink(boxes: NDArray[np.float64], shown: NDArray[np.float64], page: Page) -> bool:
-    """Whether the picture of the page differs within the letters' boxes from one pixel to the next."""
+def _traces(
+    page: Page, style_of: NDArray[np.int64], letters: NDArray[np.bool_], shown: NDArray[np.uint8]
+) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Of each style, how many letters leave an edge in the picture of the page, and how many were looked at.
+
+    An edge is a pixel unlike the one beside it, both in the letter's box: a background that changes slowly has none.
+    """
     scale = np.array([shown.shape[1] / page.width, shown.shape[0] / page.height] * 2)
-    visible = looked = 0
-    for x0, y0, x1, y1 in boxes * scale:
-        area = shown[max(0, int(y0)) : int(np.ceil(y1)), max(0, int(x0)) : int(np.ceil(x1))]
-        if area.size:
-            looked += 1
-            visible += bool(np.ptp(area, axis=(0, 1)).max() > _SAME_COLOUR)
-    return visible > 0.3 * looked
+    boxes = page.boxes[letters] * scale
+    limits = np.array([shown.shape[1], shown.shape[0]])
+    starts = np.clip(np.floor(boxes[:, :2]), 0, limits - 1).astype(np.int64)
+    ends = np.maximum(np.clip(np.ceil(boxes[:, 2:]), 0, limits).astype(np.int64), np.minimum(starts + 2, limits)) - 1
+    styles = style_of[letters]
+    looked = np.bincount(styles, minlength=len(page.styles))
+    # one colour shows nearly all letters; the others are asked only where it shows too few
+    has_edge = _edges_within(shown[:, :, 1], starts, ends)
+    traced = np.bincount(styles[has_edge], minlength=len(page.styles))
+    if ((looked > 0) & (traced <= _VISIBLE * looked)).any():
+        has_edge |= _edges_within(shown[:, :, 0], starts, ends) | _edges_within(shown[:, :, 2], starts, ends)
+        traced = np.bincount(styles[has_edge], minlength=len(page.styles))
+    return traced, looked
+
+
+def _edges_within(shade: NDArray[np.uint8], starts: NDArray[np.int64], ends: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Whether a pixel differs, so that an eye can tell, from the one to its right or below; of each rectangle.
+
+    Args:
+        starts: (n, 2) first column and row.
+        ends: (n, 2) last column and row, which are only compared with.
+    """
+    shade = np.ascontiguousarray(shade)
+    here, right, below = shade[:-1, :-1], shade[:-1, 1:], shade[1:, :-1]
+    differs = np.maximum(here, right) - np.minimum(here, right) > _SAME_COLOUR
+    differs |= np.maximum(here, below) - np.minimum(here, below) > _SAME_COLOUR
+    sums = np.zeros((shade.shape[0], shade.shape[1]), np.int32)
+    np.cumsum(differs, axis=1, out=sums[1:, 1:])
+    np.cumsum(sums, axis=0, out=sums)
+    (x0, y0), (x1, y1) = starts.T, ends.T
+    found: NDArray[np.bool_] = sums[y1, x1] - sums[y0, x1] - sums[y1, x0] + sums[y0, x0] > 0
+    return found
+
+
+def _has_shapes(page: Page, style_of: NDArray[np.int64], at: int) -> bool:
+    """Whether the font is there to draw a style's letters with; where it is not, the picture lacks what readers see."""
+    font = raw.FPDFTextObj_GetFont(ctypes.cast(page.styles[at].run, raw.FPDF_PAGEOBJECT))
+    if font and raw.FPDFFont_GetIsEmbedded(font) == 1:
+        return True
+    return all(ord(page.characters[i]) < _LATIN for i in np.flatnonzero(style_of == at))
 
 
 def _findings(page: Page, why: dict[int, str], outside: str) -> Iterable[Finding]:
@@ -164,14 +219,16 @@ def _findings(page: Page, why: dict[int, str], outside: str) -> Iterable[Finding
     for i, style in enumerate(page.style_of):
         if style in why:
             texts.setdefault(why[style], []).append(page.characters[i])
-    if outside:
+    if instructions_in(outside):
         texts["outside"] = [outside]
     for reason, characters in texts.items():
-        text = " ".join("".join(characters).split())
-        if any(map(str.isalnum, text)):
+        text = canonical(" ".join("".join(characters).split()))
+        if sum(map(str.isalnum, text)) >= _WORTH_TELLING:
+            addressed = " It addresses an assistant." if instructions_in(text) else ""
             yield Finding(
                 "hidden_text",
-                f"Page {page.number} holds text {_WORDS[reason]}, which its readers do not see. It was left out.",
-                text[:200],
+                f"Page {page.number} holds text {_WORDS[reason]}, which its readers do not see. It was left out."
+                f"{addressed}",
+                excerpt_of(text),
                 page.number,
             )

@@ -6,13 +6,17 @@ in a folder of their own from the listing until they are fetched; other files ar
 
 from __future__ import annotations
 
+import base64
+import codecs
 import hashlib
 import json
 import shutil
 import tempfile
 import time
+import zlib
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Final
 from urllib.parse import unquote, urlsplit
@@ -20,7 +24,7 @@ from urllib.parse import unquote, urlsplit
 import httpx
 
 from ingest.errors import DocumentError, ServiceError, UsageError
-from ingest.sitemaps import NoSitemap, Sitemap, read_links, read_sitemap
+from ingest.sitemaps import MOST_UNPACKED_BYTES, NoSitemap, Sitemap, read_links, read_sitemap
 from ingest.sources import (
     FETCH_S,
     MOST_FILE_BYTES,
@@ -33,7 +37,19 @@ from ingest.sources import (
     stable_name,
     too_large,
 )
-from ingest.web_site import PageError, PageGone, PageLeft, Site, TooLarge, Validators, blocks, read, tidy
+from ingest.web_site import (
+    PageError,
+    PageGone,
+    PageLate,
+    PageLeft,
+    PageRefused,
+    Site,
+    TooLarge,
+    Validators,
+    blocks,
+    read,
+    tidy,
+)
 
 SUFFIXES: Final = {
     "text/html": ".html",
@@ -51,6 +67,7 @@ PAGE_BYTES: Final = 10_000_000  # of HTML
 PAGE_S: Final = 120.0
 KEPT_BYTES: Final = 1_000_000_000  # of pages, between listing and fetching
 MOST_SITEMAPS: Final = 100
+MOST_PACKED_LINKS: Final = 32_000  # characters
 
 
 class WebSource:
@@ -62,6 +79,8 @@ class WebSource:
         max_depth: int = 10,
         max_bytes: int = MOST_FILE_BYTES,
         fetch_s: float = FETCH_S,
+        page_s: float = PAGE_S,
+        intranet: bool = False,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         """Check the address; nothing is asked for yet.
@@ -70,14 +89,16 @@ class WebSource:
             max_pages: requests for pages in one pass; a site with more is read in part, and nothing of the rest is
                 retired unless the site says that it is gone.
             max_depth: links followed from the start.
+            page_s, fetch_s: for all of one page, and for all of one other file.
+            intranet: as for `Site`.
 
         Raises:
             UsageError: the address is none of a site.
         """
-        self._site = Site(address, sleep=sleep)
+        self._site = Site(address, intranet=intranet, sleep=sleep)
         self.origin = self._site.start
         self._max_pages, self._max_depth = max_pages, max_depth
-        self._max_bytes, self._fetch_s = max_bytes, fetch_s
+        self._max_bytes, self._fetch_s, self._page_s = max_bytes, fetch_s, page_s
         self._kept: Path | None = None
         self._kept_bytes = 0
 
@@ -87,15 +108,14 @@ class WebSource:
         self._taken: dict[str, str] = {}  # name -> address
         self._read: set[str] = set()
         self._pages = 0
-        before = {}
-        for source, fingerprint in remembered():
-            url, validators = unpack(fingerprint)
-            before[url] = (source, fingerprint, validators)
+        self._before = {one.url: one for one in (Before.of(*pair) for pair in remembered())}
         sitemap = self._sitemap_at_start()
-        if sitemap is None:
-            yield from self._crawl(before)
-        else:
-            yield from self._mapped(sitemap, before)
+        complete = True
+        for one in self._crawl() if sitemap is None else self._mapped(sitemap):
+            complete = complete and one != Unlisted("")
+            yield one
+        if not complete:
+            yield from self._probe()
 
     # -- a sitemap -----------------------------------------------------------------------------------------------
 
@@ -106,22 +126,20 @@ class WebSource:
             UsageError: there is nothing there.
             ServiceError: it does not answer.
         """
-        if not self._site.start.rpartition("?")[0].endswith(".xml") and not urlsplit(self._site.start).path.endswith(
-            (".xml", ".xml.gz")
-        ):
+        if not urlsplit(self._site.start).path.endswith((".xml", ".xml.gz")):
             return None
         try:
             return self._read_sitemap(self._site.start)
-        except (PageGone, PageLeft, NoSitemap) as error:
+        except (PageGone, PageLeft, PageRefused, NoSitemap) as error:
             raise UsageError(f"There is no sitemap at {self.origin!r} ({error}). Check the address.") from error
         except (PageError, TooLarge) as error:
             raise self._unavailable(error) from error
 
     def _read_sitemap(self, url: str) -> Sitemap:
         with self._site.get(url) as (_, answer):
-            return read_sitemap(read(answer, self._max_bytes))
+            return read_sitemap(read(answer, MOST_UNPACKED_BYTES))
 
-    def _mapped(self, first: Sitemap, before: dict[str, tuple[str, str, Validators]]) -> Iterator[Listed]:
+    def _mapped(self, first: Sitemap) -> Iterator[Listed]:
         waiting, seen = deque([first]), 0
         while waiting:
             sitemap = waiting.popleft()
@@ -132,7 +150,7 @@ class WebSource:
                 if self._pages == self._max_pages:
                     yield Unlisted("")
                     return
-                yield from self._look(url, before, conditional=True)[0]
+                yield from self._look(url, leads=False)[0]
             for url in sitemap.sitemaps:
                 seen += 1
                 if seen > MOST_SITEMAPS or not self._site.is_of(tidy(url)):
@@ -140,70 +158,88 @@ class WebSource:
                     continue
                 try:
                     waiting.append(self._read_sitemap(tidy(url)))
-                except (PageGone, PageLeft, PageError, TooLarge, NoSitemap) as error:
+                except (PageGone, PageLeft, PageRefused, PageError, TooLarge, NoSitemap) as error:
                     words = f"The sitemap {tidy(url)!r} cannot be read ({error}). Nothing was retired; sync again."
-                    yield Unlisted("", DocumentError("unreadable", words))
+                    yield Unlisted(name_of(url, "text/html"), DocumentError("unreadable", words))
+                    yield Unlisted("")
 
     # -- links ---------------------------------------------------------------------------------------------------
 
-    def _crawl(self, before: dict[str, tuple[str, str, Validators]]) -> Iterator[Listed]:
-        beneath = urlsplit(self._site.start).path.rpartition("/")[0] + "/"
+    def _crawl(self) -> Iterator[Listed]:
         waiting = deque([(self._site.start, 0)])
         met = {self._site.start}
         while waiting:
             url, depth = waiting.popleft()
+            if url in self._read:  # another led to it
+                continue
             if self._pages == self._max_pages:
                 yield Unlisted("")
                 return
-            # a page that did not change comes without its links, so pages are always asked for in full
-            conditional = url in before and not before[url][0].endswith((".html", ".htm", ".xhtml"))
-            listed, links = self._look(url, before, conditional=conditional, start=depth == 0)
+            listed, links = self._look(url, start=depth == 0)
             yield from listed
             for link in links:
-                link = tidy(link)
-                if link in met or not self._site.is_of(link) or not urlsplit(link).path.startswith(beneath):
-                    continue
-                met.add(link)
-                if depth < self._max_depth:
-                    waiting.append((link, depth + 1))
+                if link not in met:
+                    met.add(link)
+                    if depth < self._max_depth:
+                        waiting.append((link, depth + 1))
+
+    def _followed(self, links: Iterable[str]) -> tuple[str, ...]:
+        """The links that stay on the site, beneath the start."""
+        beneath = urlsplit(self._site.start).path.rpartition("/")[0] + "/"
+        tidied = dict.fromkeys(tidy(link) for link in links)
+        return tuple(one for one in tidied if self._site.is_of(one) and urlsplit(one).path.startswith(beneath))
+
+    def _probe(self) -> Iterator[Listed]:
+        """After an incomplete listing: ask for what was there before, as far as the budget of pages goes."""
+        for url in list(self._before):
+            if url not in self._read and self._site.is_of(url) and self._pages < self._max_pages:
+                yield from self._look(url, leads=False)[0]
 
     # -- one page ------------------------------------------------------------------------------------------------
 
-    def _look(
-        self,
-        url: str,
-        before: dict[str, tuple[str, str, Validators]],
-        *,
-        conditional: bool,
-        start: bool = False,
-    ) -> tuple[list[Listed], tuple[str, ...]]:
-        """Ask for one address: what is listed of it, and where it leads."""
+    def _look(self, url: str, *, start: bool = False, leads: bool = True) -> tuple[list[Listed], tuple[str, ...]]:
+        """Ask for one address: what is listed of it, and where it leads.
+
+        Args:
+            leads: whether its links count; a page whose links are not known is then asked for in full.
+        """
         self._read.add(url)
         self._pages += 1
-        known = before.get(url)
+        known = self._before.get(url)
+        conditional = known is not None and (not leads or known.links is not None)
         try:
-            with self._site.get(url, known[2] if known and conditional else None) as (final, answer):
-                if answer.status_code == 304 and known:
-                    return [Entry(known[0], known[1], place=url)], ()
+            asked = known.validators if known and conditional else None
+            with self._site.get(url, asked, within_s=self._page_s) as (final, answer):
                 if final != url and final in self._read:
                     return [], ()
                 self._read.add(final)
+                if answer.status_code == 304:
+                    if known is None:
+                        raise PageError("status 304, though nothing was asked")
+                    self._taken.setdefault(known.source, url)
+                    return [Entry(known.source, known.fingerprint, place=url)], known.links or ()
                 return self._listed(final, answer)
         except PageGone as error:
             if start:
                 raise UsageError(f"There is nothing at {self.origin!r} ({error}). Check the address.") from error
-            return [Gone(known[0])] if known else [], ()
-        except PageLeft as error:
+            return [Gone(known.source)] if known else [], ()
+        except (PageLeft, PageRefused) as error:
             if start:
                 raise UsageError(f"{self.origin!r} may not be read ({error}). Give another address.") from error
-            return [], ()
+            if known is None or isinstance(error, PageLeft):
+                return [], ()
+            return self._unread(url, error, leads), ()
         except PageError as error:
             if start:
                 raise self._unavailable(error) from error
-            name = known[0] if known else name_of(url, "text/html")
-            words = f"{url!r} cannot be read ({error}). Nothing was retired for it; sync again."
-            # what only this page leads to is unknown now
-            return [Unlisted(name, DocumentError("unreadable", words)), *([] if conditional else [Unlisted("")])], ()
+            return self._unread(url, error, leads), ()
+
+    def _unread(self, url: str, error: Exception, leads: bool) -> list[Listed]:
+        known = self._before.get(url)
+        name = known.source if known else name_of(url, "text/html")
+        words = f"{url!r} cannot be read ({error}). Nothing was retired for it; sync again."
+        # what only this page leads to is unknown now
+        return [Unlisted(name, DocumentError("unreadable", words)), *([Unlisted("")] if leads else [])]
 
     def _listed(self, url: str, answer: httpx.Response) -> tuple[list[Listed], tuple[str, ...]]:
         media_type = answer.headers.get("content-type", "").partition(";")[0].strip().lower()
@@ -221,19 +257,22 @@ class WebSource:
         if SUFFIXES[media_type] != ".html":
             length = answer.headers.get("content-length", "")
             size = int(length) if length.isdigit() and "content-encoding" not in answer.headers else None
-            fingerprint = pack(url, validators, "") if validators != Validators() else None
+            fingerprint = pack(url, validators) if validators != Validators() else None
             return [Entry(name, fingerprint, size, place=url)], ()
         try:
-            body = read(answer, PAGE_BYTES, within_s=PAGE_S)
+            body = read(answer, PAGE_BYTES)
         except TooLarge as error:
             words = f"The page {url!r} is {error}. Leave it out of the source."
             return [Unlisted(name, DocumentError("too_large", words)), Unlisted("")], ()
-        found = read_links(body.decode(answer.charset_encoding or "utf-8", "replace"), url)
+        text = _decoded(body, answer.charset_encoding)
+        found = read_links(text, url)
+        links = self._followed(found.urls)
         if not found.index or "noindex" in answer.headers.get("x-robots-tag", "").lower():
-            return [], found.urls
+            return [], links
+        body = _stored(body, text, answer.charset_encoding)
         self._keep(url, body)
         digest = hashlib.sha256(body).hexdigest()
-        return [Entry(name, pack(url, validators, digest), len(body), place=url)], found.urls
+        return [Entry(name, pack(url, validators, digest, links), len(body), place=url)], links
 
     # -- fetching ------------------------------------------------------------------------------------------------
 
@@ -246,16 +285,22 @@ class WebSource:
                 if kept is not None and kept.exists():
                     target.write(kept.read_bytes())
                     return copy
-                with self._site.get(entry.place) as (_, answer):
-                    for block in blocks(answer, self._max_bytes, within_s=self._fetch_s):
-                        target.write(block)
+                with self._site.get(entry.place, within_s=self._fetch_s) as (_, answer):
+                    if entry.source.endswith((".html", ".htm", ".xhtml")):
+                        body = read(answer, PAGE_BYTES)
+                        text = _decoded(body, answer.charset_encoding)
+                        target.write(_stored(body, text, answer.charset_encoding))
+                    else:
+                        for block in blocks(answer, self._max_bytes):
+                            target.write(block)
             return copy
-        except (PageGone, PageLeft, PageError, TooLarge) as error:
+        except TooLarge as error:
             copy.unlink(missing_ok=True)
-            if isinstance(error, TooLarge) and "larger" in str(error):
-                raise too_large(entry.source, self._max_bytes) from error
+            raise too_large(entry.source, self._max_bytes) from error
+        except (PageGone, PageLeft, PageRefused, PageError) as error:
+            copy.unlink(missing_ok=True)
             raise DocumentError(
-                "timeout" if isinstance(error, TooLarge) else "unreadable",
+                "timeout" if isinstance(error, PageLate) else "unreadable",
                 f"{entry.place!r} could not be received ({error}). Sync again.",
             ) from error
         except BaseException:
@@ -307,12 +352,51 @@ def short_hash(words: str) -> str:
     return hashlib.sha256(words.encode()).hexdigest()[:10]
 
 
-def pack(url: str, validators: Validators, digest: str) -> str:
-    """A page's fingerprint: its address, what to ask with, and the hash of what was read."""
+@dataclass(frozen=True, slots=True)
+class Before:
+    """What an earlier pass made of an address."""
+
+    source: str
+    fingerprint: str
+    url: str
+    validators: Validators
+    links: tuple[str, ...] | None  # None: not known
+
+    @classmethod
+    def of(cls, source: str, fingerprint: str) -> Before:
+        url, etag, modified, _, packed = json.loads(fingerprint)
+        links = None
+        if packed is not None:
+            paths = json.loads(zlib.decompress(base64.b64decode(packed)))
+            here = urlsplit(url)
+            links = tuple(f"{here.scheme}://{here.netloc}{path}" if path.startswith("/") else path for path in paths)
+        return cls(source, fingerprint, url, Validators(etag, modified), links)
+
+
+def pack(url: str, validators: Validators, digest: str = "", links: Sequence[str] = ()) -> str:
+    """A page's fingerprint: its address, what to ask with, the hash of what was read, and where it leads.
+
+    A page that has not changed comes without its body, so its links are kept; a page with too many is read in full.
+    """
     mark = digest if not validators.etag or validators.etag.startswith("W/") else ""
-    return json.dumps([url, validators.etag, validators.modified, mark])
+    here = urlsplit(url)
+    root = f"{here.scheme}://{here.netloc}"
+    paths = [link.removeprefix(root) if link.startswith(f"{root}/") else link for link in links]
+    packed = base64.b64encode(zlib.compress(json.dumps(paths).encode())).decode()
+    return json.dumps(
+        [url, validators.etag, validators.modified, mark, packed if len(packed) <= MOST_PACKED_LINKS else None]
+    )
 
 
-def unpack(fingerprint: str) -> tuple[str, Validators]:
-    url, etag, modified, _ = json.loads(fingerprint)
-    return url, Validators(etag, modified)
+def _decoded(body: bytes, charset: str | None) -> str:
+    try:
+        return body.decode(charset or "utf-8", "replace")
+    except LookupError:
+        return body.decode("utf-8", "replace")
+
+
+def _stored(body: bytes, text: str, charset: str | None) -> bytes:
+    """A page as a file: what its answer alone says of its encoding is written into it."""
+    if (charset or "utf-8").lower().replace("_", "-") in ("utf-8", "utf8", "us-ascii"):
+        return body
+    return codecs.BOM_UTF8 + text.encode("utf-8", "replace")

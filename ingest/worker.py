@@ -19,6 +19,7 @@ from uuid import UUID
 from ingest import queueing
 from ingest.database import Database
 from ingest.errors import ServiceError
+from ingest.intake import Stopped
 from ingest.taking import Taking
 
 if TYPE_CHECKING:
@@ -28,6 +29,7 @@ LOG: Final = logging.getLogger("quoth.worker")
 TRIES: Final = 8  # of a file on which a service fails
 WAIT_S: Final = 3  # before the second, 6 before the third ...
 RESCUE_EVERY_S: Final = 3.0
+REQUEUE_EVERY_S: Final = 30.0
 LOOK_EVERY_S: Final = 0.5  # for jobs that were put back; new ones are announced
 HEARTBEAT_S: Final = 5.0
 STALLED_S: Final = 30.0
@@ -182,7 +184,7 @@ class Worker:
         import procrastinate
 
         retry = procrastinate.RetryStrategy(
-            max_attempts=self._tries, linear_wait=WAIT_S, retry_exceptions=[ServiceError]
+            max_attempts=self._tries, linear_wait=WAIT_S, retry_exceptions=[ServiceError, Stopped]
         )
 
         @app.task(name=queueing.TASK, queue=queueing.QUEUE, pass_context=True, retry=retry)
@@ -197,15 +199,20 @@ class Worker:
                 with self._count:
                     self._busy -= 1
                     self._worked_at = time.monotonic()
+            if self._stopping.is_set():
+                raise Stopped  # or the job would count as done and go, whether or not the file waits again
 
     async def _do_chores(self) -> None:
         due = {chore.name: time.monotonic() + (0 if chore.at_start else chore.every_s) for chore in self._chores}
-        rescue_at = 0.0
+        rescue_at = requeue_at = 0.0
         while True:
             now = time.monotonic()
             if now >= rescue_at:
                 rescue_at = now + RESCUE_EVERY_S
                 await asyncio.to_thread(self._quietly, "rescue", self._rescue)
+            if now >= requeue_at:
+                requeue_at = now + REQUEUE_EVERY_S
+                await asyncio.to_thread(self._quietly, "requeue", self._requeue)
             self._ready.set()
             for chore in self._chores:
                 if now >= due[chore.name]:
@@ -221,6 +228,12 @@ class Worker:
             count = queueing.rescue(connection)
         if count:
             LOG.warning("%d files of a worker that died are taken up again", count)
+
+    def _requeue(self) -> None:
+        with self._database.working() as connection:
+            count = queueing.requeue(connection)
+        if count:
+            LOG.warning("%d files that the queue had lost sight of are queued again", count)
 
     def _quietly(self, name: str, run: Callable[[], Any]) -> None:
         try:

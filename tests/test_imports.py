@@ -62,7 +62,7 @@ def test_each_of_the_seven_is_used(package: str) -> None:
 
 
 def test_one_module_imports_unstructured() -> None:
-    assert importers("unstructured") == {PARSING}
+    assert {path for path in importers("unstructured") if not path.startswith(BY_HAND)} == {PARSING}
 
 
 def test_only_the_doors_import_streamlit() -> None:

@@ -22,13 +22,15 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+import numpy as np
 import psycopg
 import pytest
-from sqlalchemy import text
+from sqlalchemy import Connection, text
 
 from assistant.bootstrap import open_quoth
 from ingest import postgres
 from ingest.access import LOCAL
+from ingest.postgres_liveness import was_killed
 from ingest.queueing import ALIVE
 
 if TYPE_CHECKING:
@@ -55,7 +57,7 @@ WORDS: Final = (
 )
 
 
-def documents(folder: Path, count: int) -> Path:
+def documents(folder: Path, count: int, longest: int) -> Path:
     """Documents of different lengths, each with words of its own."""
     rng = random.Random(SEED)
     folder.mkdir()
@@ -63,7 +65,7 @@ def documents(folder: Path, count: int) -> Path:
         paragraphs = [
             f"Depot {number} keeps {rng.randint(2, 900)} of the {rng.choice(WORDS)} kind {rng.randint(1000, 9999)} "
             f"beside the {rng.choice(WORDS)} on shelf {at}. Its {rng.choice(WORDS)} is checked by watch {number}."
-            for at in range(rng.randint(5, 60))
+            for at in range(rng.randint(5, longest))
         ]
         heads = [f"# Depot {number}\n\n{paragraphs[0]}", *paragraphs[1:]]
         (folder / f"depot{number:04}.md").write_text("\n\n".join(heads) + "\n", encoding="utf-8")
@@ -127,8 +129,6 @@ class Load:
         self.log = scratch / "log"
         self.environ = {**kept, "QUOTH_HOME": str(home), "QUOTH_WORKERS": "1", "TMPDIR": str(self.temporary)}
         self.url = postgres.start(home).url
-        with open_quoth(self.environ):
-            pass  # makes the tables
         self.services = {
             "app": Service("app", self.environ, self.log, "up", "--no-browser"),
             "worker": Service("worker", self.environ, self.log, "worker"),
@@ -218,13 +218,12 @@ COUNTED: Final = """
         (select count(*) from chunk_vector w join chunk c on c.document_id = w.document_id and c.id = w.chunk_id
             where w.document_id = d.id),
         (select count(*) from chunk_vector w where w.document_id = d.id),
-        (select count(*) from lex_segment s where s.document_id = d.id),
-        (select sum(s.chunks) from lex_segment s where s.document_id = d.id),
-        (select sum(s.tokens) from lex_segment s where s.document_id = d.id),
-        (select min(c.position) - min(s.first) from chunk c, lex_segment s
-            where c.document_id = d.id and s.document_id = d.id),
-        (select array_agg(b.term || ' ' || encode(b.tf || b.dl, 'hex') || length(b.ids) order by b.term)
-            from lex_block b join lex_segment s using (seg) where s.document_id = d.id)
+        (select count(*) from lex_document m where m.document_id = d.id),
+        (select m.chunks from lex_document m where m.document_id = d.id),
+        (select m.tokens from lex_document m where m.document_id = d.id),
+        (select array_agg(term order by term) from lex_document m, unnest(m.terms) term where m.document_id = d.id),
+        (select min(c.position) - min(m.first) from chunk c, lex_document m
+            where c.document_id = d.id and m.document_id = d.id)
     from document d left join version v on v.document_id = d.id
     where d.collection = :collection order by d.source, v.number"""
 
@@ -233,8 +232,27 @@ def tables(quoth: Quoth, collection: str) -> dict[str, tuple[Any, ...]]:
     """For each source everything that can be counted of it; a source that is there twice ends the test."""
     with quoth.database.owning() as connection:
         rows = connection.execute(text(COUNTED), {"collection": collection}).all()
-    found = {row.source: tuple(row)[1:] for row in rows}
+        postings = postings_of(connection, collection)
+    found = {row.source: (*tuple(row)[1:], postings.get(row.source)) for row in rows}
     assert len(found) == len(rows), "a document has several versions, or is there twice"
+    return found
+
+
+def postings_of(connection: Connection, collection: str) -> dict[str, set[tuple[str, int, int, int]]]:
+    """For each source its (term, ordinal, tf, length), cut out of the blocks that documents share."""
+    query = "select d.source, m.first from lex_document m join document d on d.id = m.document_id"
+    ranges = connection.execute(text(f"{query} order by m.first")).all()
+
+    mine = connection.execute(text(f"{query} where d.collection = :c order by m.first"), {"c": collection}).all()
+    firsts = np.array([row.first for row in ranges])
+    names = {row.first: row.source for row in mine}
+    found: dict[str, set[tuple[str, int, int, int]]] = {}
+    for term, ids, tf, dl in connection.execute(text("select term, ids, tf, dl from lex_block")):
+        positions = np.frombuffer(ids, "<i4")
+        first = firsts[np.searchsorted(firsts, positions, side="right") - 1]
+        for at, start, count, length in zip(positions, first, tf, np.frombuffer(dl, "<u2"), strict=True):
+            if int(start) in names:
+                found.setdefault(names[int(start)], set()).add((term, int(at - start), count, int(length)))
     return found
 
 
@@ -248,7 +266,7 @@ def check(load: Load, folder: Path, count: int) -> None:
         assert disturbed == undisturbed
         with quoth.database.owning() as connection:
             stray = "select count(*) from {} where document_id not in (select id from document)"
-            for table in ("version", "element", "chunk", "chunk_vector", "lex_segment", "document_name"):
+            for table in ("version", "element", "chunk", "chunk_vector", "lex_document", "document_name"):
                 assert connection.execute(text(stray.format(table))).scalar() == 0, table
             unlinked = "select count(*) from lex_block where seg not in (select seg from lex_segment)"
             assert connection.execute(text(unlinked)).scalar() == 0
@@ -276,13 +294,13 @@ def collect(quoth: Quoth) -> int:
     return sum(not file.exists() for file in before)
 
 
-def run(tmp_path: Path, count: int, victims: list[str], rng: random.Random) -> None:
+def run(tmp_path: Path, count: int, longest: int, victims: list[str], rng: random.Random) -> None:
     began = time.monotonic()
 
     def told(what: str) -> None:
         print(f"{time.monotonic() - began:6.1f} s  {what}")
 
-    folder = documents(tmp_path / "documents", count)
+    folder = documents(tmp_path / "documents", count, longest)
     home = tmp_path / "home"
     moments = sorted(rng.randrange(0, max(1, int(count * 0.9))) for _ in victims)
     try:
@@ -316,8 +334,26 @@ def wait_for(come: Callable[[], bool], what: str) -> None:
         time.sleep(0.1)
 
 
+def test_a_killed_server_is_told_from_one_that_was_stopped(tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    try:
+        assert not was_killed(home)
+        postgres.start(home)
+        assert not was_killed(home)
+        server = postgres.status(home).pid
+        assert server is not None
+        os.kill(server, signal.SIGKILL)
+        wait_for(lambda: was_killed(home), "the end of the server's processes")
+        postgres.start(home)
+        assert not was_killed(home)
+        assert postgres.stop(home)
+        assert not was_killed(home)
+    finally:
+        postgres.remove(home)
+
+
 def test_three_kills(tmp_path: Path) -> None:
-    run(tmp_path, 30, ["database", "worker", "app"], random.Random(SEED))
+    run(tmp_path, 30, 15, ["database", "worker", "app"], random.Random(SEED))
 
 
 @pytest.mark.soak
@@ -325,4 +361,4 @@ def test_fifty_kills(tmp_path: Path) -> None:
     seed = int(os.environ.get("QUOTH_KILLS_SEED", SEED))
     print(f"QUOTH_KILLS_SEED={seed}")
     rng = random.Random(seed)
-    run(tmp_path, 500, [rng.choice(VICTIMS) for _ in range(50)], rng)
+    run(tmp_path, 500, 60, [rng.choice(VICTIMS) for _ in range(50)], rng)

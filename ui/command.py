@@ -14,7 +14,15 @@ from collections.abc import Callable, Sequence
 from typing import Final
 
 from ingest.errors import ConfigurationError, DocumentError, QuothError, ServiceError, UsageError
-from ui import document_commands, evaluation_commands, question_commands, queue_commands, running_commands
+from ui import (
+    document_commands,
+    evaluation_commands,
+    question_commands,
+    queue_commands,
+    running_commands,
+    sync_commands,
+    version_commands,
+)
 
 DONE: Final = 0
 IN_PART: Final = 1
@@ -95,7 +103,15 @@ def parser() -> argparse.ArgumentParser:
         prog="quoth", description=DESCRIPTION, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     commands = root.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    for module in (running_commands, document_commands, queue_commands, question_commands, evaluation_commands):
+    for module in (
+        running_commands,
+        document_commands,
+        version_commands,
+        sync_commands,
+        queue_commands,
+        question_commands,
+        evaluation_commands,
+    ):
         module.add_commands(commands)
     return root
 

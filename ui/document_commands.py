@@ -214,11 +214,14 @@ def print_document(fields: dict) -> None:
 def run_remove(arguments: argparse.Namespace) -> int:
     with open_store() as quoth:
         for document, _ in named_documents(quoth, arguments.documents, LOCAL):
-            quoth.catalog.remove(document.id)
+            attached = quoth.catalog.remove(document.id)
             if arguments.json:
-                print_json({"document": str(document.id), "source": document.source, "status": "removed"})
+                removed = {"document": str(document.id), "source": document.source, "status": "removed"}
+                print_json({**removed, "attachments": attached})
             else:
                 print(f"removed    {document.collection}/{document.source}")
+                for source in attached:
+                    print(f"removed    {document.collection}/{source}, which was attached to it")
     return 0
 
 

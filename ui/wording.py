@@ -9,11 +9,16 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from datetime import date, datetime
-from typing import Final, Literal
+from typing import TYPE_CHECKING, Final, Literal
 
 from assistant.model import Answer, Citation, Passage
+from ingest.document_list import Names, Work
 from ingest.errors import QuothError, Reason
-from ingest.model import Document, Receipt
+from ingest.intake import Item, Progress
+from ingest.model import Document, Finding, Receipt
+
+if TYPE_CHECKING:
+    from ingest.history import StoredVersion
 
 _PUNCTUATION: Final = re.compile(r"([!-/:-@\[-`{-~])")
 _SPACES: Final = re.compile(r"\s+")
@@ -40,7 +45,18 @@ REASONS: Final[Mapping[Reason, tuple[str, str]]] = {
     "ambiguous_name": ("Two files with one name", "Rename one of them, or add it to another collection."),
 }
 
-Tone = Literal["good", "neutral", "bad"]
+Tone = Literal["good", "neutral", "bad", "busy"]
+TONES: Final[Mapping[Tone, tuple[str, str]]] = {  # colour and icon
+    "good": ("green", ":material/check_circle:"),
+    "neutral": ("blue", ":material/info:"),
+    "bad": ("red", ":material/error:"),
+    "busy": ("gray", ":material/hourglass_top:"),
+}
+FINDINGS: Final[Mapping[str, str]] = {
+    "hidden_text": "Text that nobody sees",
+    "invisible_characters": "Invisible characters",
+    "instruction": "Words that address an assistant",
+}
 
 
 def literal(text: str) -> str:
@@ -215,7 +231,9 @@ def stage_words(stage: str, done: int, total: int) -> str:
     """What is being done with a file: 'reading', 'preparing 12 of 40 passages'."""
     if stage == "embedding" and total:
         return f"preparing {done} of {counted(total, 'passage')}"
-    return {"parsing": "reading", "chunking": "dividing", "embedding": "preparing", "storing": "storing"}.get(
+    if stage == "reading pages" and total > 1:
+        return f"reading page {min(done + 1, total)} of {total}"
+    return {"parsing": "reading", "chunking": "dividing", "embedding": "preparing", "starting": "beginning"}.get(
         stage, stage
     )
 
@@ -230,5 +248,143 @@ def removal_words(document: Document) -> str:
     versions = "its only version" if document.version == 1 else f"all {document.version} versions"
     return (
         f"This erases {versions}, {counted(document.chunks, 'passage')} with their search entries, and the stored "
-        "original. Answers that quoted it lose the words and keep the place. It cannot be undone."
+        "original. What was attached to it goes too. Answers that quoted it lose the words and keep the place. "
+        "It cannot be undone."
     )
+
+
+def left_words(seconds: float | None) -> str:
+    """'about 40 seconds left', 'about 3 minutes left'; empty where it is not known."""
+    return "" if seconds is None else f"about {duration_words(seconds)} left"
+
+
+def duration_words(seconds: float) -> str:
+    """'5 seconds', '3 minutes', '2 hours'; never less than a second."""
+    if seconds < 90:
+        return counted(max(round(seconds), 1), "second")
+    return counted(round(seconds / 60), "minute") if seconds < 5400 else counted(round(seconds / 3600), "hour")
+
+
+def queue_words(progress: Progress) -> str:
+    """'2 being read, 14 wait, about 3 minutes left'; empty when nothing is under way."""
+    parts = []
+    if progress.running:
+        parts.append(f"{progress.running:,} being read")
+    if progress.waiting:
+        parts.append(f"{progress.waiting:,} {'waits' if progress.waiting == 1 else 'wait'}")
+    if parts and progress.eta_s:
+        parts.append(left_words(progress.eta_s))
+    return ", ".join(parts)
+
+
+def intake_words(item: Item, now: datetime) -> tuple[Tone, str]:
+    """How far a file is, or what became of it, and for a failure what to do."""
+    if item.state == "waiting":
+        return "busy", "Waits" if item.stage == "waiting" else f"Waits: {item.stage}"
+    if item.state == "running":
+        words = stage_words(item.stage, item.done, item.total)
+        left = left_words(item_left_s(item, now))
+        return "busy", f"{words[0].upper()}{words[1:]}{f', {left}' if left else ''}"
+    if item.state == "cancelled":
+        return "neutral", "Cancelled. What was stored before goes on answering."
+    receipt = item.receipt
+    if receipt is None:
+        return ("bad", "Could not be read. Try again.") if item.state == "failed" else ("good", "Done.")
+    if receipt.status == "updated" and item.kind == "reindex":
+        return "good", f"Read and indexed again: {counted(receipt.chunks, 'passage')}."
+    if receipt.status == "updated":
+        changed = f"{receipt.chunks_embedded:,} of {counted(receipt.chunks, 'passage')} changed"
+        if not receipt.chunks_embedded:
+            changed = f"none of {counted(receipt.chunks, 'passage')} changed"
+        return "good", f"New version {receipt.version}: {changed}. Answers use it now; the former one can be restored."
+    return receipt_words(receipt)
+
+
+def item_left_s(item: Item, now: datetime) -> float | None:
+    """The time left for a file under way, judged by what is done of its stage; None where nothing is."""
+    if item.state != "running" or item.started_at is None or item.total < 2 or not 0 < item.done < item.total:
+        return None
+    elapsed_s = max((now - item.started_at).total_seconds(), 0.0)
+    return elapsed_s * (item.total - item.done) / item.done
+
+
+def already_here_words(known: Document) -> str:
+    """That a file is stored already under another name."""
+    return (
+        f"Already here, byte for byte, as {document_name(known.title, known.source)} "
+        f"({known.collection}/{known.source}). Not added."
+    )
+
+
+def finding_words(finding: Finding) -> str:
+    """Where a finding stands: 'page 3'; empty where it has no page."""
+    return f"page {finding.page}" if finding.page is not None else ""
+
+
+def work_words(work: Work, cost_usd: float | None, embedder: str) -> str:
+    """What reindexing will take, said before it begins.
+
+    Args:
+        cost_usd: 0 where the embedder runs here; None where its price is not known.
+        embedder: the embedding space's name.
+    """
+    if cost_usd is None:
+        money = f"The price of {embedder} is not known here; its service charges for these tokens."
+    elif cost_usd:
+        money = f"About {max(cost_usd, 0.01):,.2f} US dollars for {embedder}."
+    else:
+        money = "It costs no money: the embedding model runs here."
+    time = "How long it takes is not known before something was read."
+    if work.seconds is not None:
+        time = f"About {duration_words(work.seconds)} of work, shared by the workers."
+    return (
+        f"{counted(work.documents, 'document')}, {counted(work.chunks, 'passage')}, "
+        f"{counted(work.tokens, 'token')}. {time} {money} What is stored answers until then."
+    )
+
+
+def document_badges(document: Document, today: date) -> list[tuple[Tone, str]]:
+    """What the owner of a document should know at one look."""
+    found: list[tuple[Tone, str]] = []
+    if document.superseded_by is not None:
+        found.append(("neutral", "Superseded"))
+    if document.expires_on is not None and document.expires_on <= today:
+        found.append(("bad", f"Expired on {date_words(document.expires_on)}; no answer uses it"))
+    if document.effective_from is not None and document.effective_from > today:
+        found.append(("neutral", f"Takes effect on {date_words(document.effective_from)}; no answer uses it before"))
+    if document.review_by is not None and document.review_by < today:
+        found.append(("bad", f"Its review was due on {date_words(document.review_by)}"))
+    if document.findings:
+        found.append(("bad", counted(document.findings, "finding")))
+    if document.warnings:
+        found.append(("neutral", counted(document.warnings, "remark")))
+    return found
+
+
+def names_words(names: Names) -> str:
+    """'30 documents in 2 collections, last updated 21 November 2026'."""
+    inside = f" in {counted(len(names.collections), 'collection')}" if len(names.collections) > 1 else ""
+    latest = f", last updated {date_words(names.updated_at)}" if names.updated_at else ""
+    return f"{counted(names.documents, 'document')}{inside}{latest}"
+
+
+def version_words(version: StoredVersion) -> str:
+    """'stored on 5 March 2026, 34 kB, 12 passages' and when another took its place."""
+    parts = [f"stored on {date_words(version.stored_at)} at {version.stored_at:%H:%M}", size_words(version.bytes)]
+    if version.current:
+        parts.append(counted(version.chunks, "passage"))
+    parts.append(counted(version.characters, "character"))
+    if version.findings:
+        parts.append(counted(version.findings, "finding"))
+    if version.replaced_at is not None:
+        parts.append(f"replaced on {date_words(version.replaced_at)}")
+    return ", ".join(parts)
+
+
+def change_words(kinds: Sequence[str]) -> str:
+    """'3 paragraphs changed, 1 added'; of the kinds of a comparison's changes."""
+    parts = [f"{number:,} {kind}" for kind in ("changed", "added", "removed") if (number := kinds.count(kind))]
+    if not parts:
+        return "Nothing changed"
+    first, _, rest = parts[0].partition(" ")
+    return ", ".join([f"{first} {'paragraph' if first == '1' else 'paragraphs'} {rest}", *parts[1:]])

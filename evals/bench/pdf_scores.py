@@ -6,15 +6,19 @@ Squashed means letters and digits alone, case folded: neither spaces nor hyphens
 from __future__ import annotations
 
 import json
+import re
 import unicodedata
 from bisect import bisect_left
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
+_BETWEEN_CELLS: Final = re.compile(r" ?\| ")  # an empty cell leaves no space before it
 Block = tuple[str, int, str]  # category, depth from 0, text
 Table = tuple[tuple[str, ...], ...]  # rows of cells, "" where empty
+COUNTS: Final = ("headings_found", "headings_true", "levels", "cells", "rows", "tables_true", "order", "running")
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,8 +79,16 @@ class Scores:
             pairs = [getattr(one, name) for one in all_scores]
             return sum(right for right, _ in pairs), sum(of for _, of in pairs)
 
-        names = ("headings_found", "headings_true", "levels", "cells", "rows", "tables_true", "order", "running")
-        return Scores(*map(added, names))
+        return Scores(
+            headings_found=added("headings_found"),
+            headings_true=added("headings_true"),
+            levels=added("levels"),
+            cells=added("cells"),
+            rows=added("rows"),
+            tables_true=added("tables_true"),
+            order=added("order"),
+            running=added("running"),
+        )
 
 
 def squashed(text: str) -> str:
@@ -118,7 +130,7 @@ def _tables(
     label: Label, blocks: Sequence[Block], misses: list[str]
 ) -> tuple[tuple[int, int], tuple[int, int], tuple[int, int]]:
     read = [
-        [[squashed(cell) for cell in line.split(" | ")] for line in text.replace("\n| ", "\n | ").split("\n")]
+        [[squashed(cell) for cell in _BETWEEN_CELLS.split(line)] for line in text.split("\n")]
         for category, _, text in blocks
         if category == "table"
     ]

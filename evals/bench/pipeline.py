@@ -187,14 +187,21 @@ def cpu_by_kind(roots: list[int]) -> defaultdict[str, float]:
 
 def add_all(quoth: Quoth, folder: Path, marks: list[int], roots: Callable[[], list[int]], clock: Clock) -> None:
     started, before = time.monotonic(), cpu_by_kind(roots())
-    last, at, chunks = started, 0, 0
+    last, at, chunks, until = started, 0, 0, before
     for count, receipt in enumerate(quoth.pipeline.add([folder]), start=1):
         assert receipt.status == "added", receipt
         chunks += receipt.chunks
         if count in marks:
             now = time.monotonic()
             rate = (count - at) / (now - last)
-            print(f"{count:7,d} documents: {now - started:8.1f} s; {rate:6.1f} documents/s since the line before")
+            used = cpu_by_kind(roots())
+            cost = ", ".join(f"{kind} {1000 * (used[kind] - until[kind]) / (count - at):.1f}" for kind in sorted(used))
+            print(
+                f"{count:7,d} documents: {now - started:8.1f} s; since the line before {rate:6.1f} documents/s,"
+                f" processor ms a document: {cost}",
+                flush=True,
+            )
+            until = used
             last, at = now, count
     wall_s = time.monotonic() - started
     used = cpu_by_kind(roots())

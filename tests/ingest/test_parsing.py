@@ -14,8 +14,8 @@ from docx.shared import Pt
 from PIL import Image
 
 from ingest.errors import DocumentError
-from ingest.model import ParsedDocument
-from ingest.parser import Parser
+from ingest.model import Attachment, ParsedDocument
+from ingest.parser import Parser, ParserLimits
 
 Read = Callable[..., ParsedDocument]
 SENTENCE = "Everyone who works here for more than six months may take five days of leave in a row."
@@ -24,6 +24,13 @@ SENTENCE = "Everyone who works here for more than six months may take five days 
 @pytest.fixture(scope="module")
 def parser() -> Iterator[Parser]:
     with Parser() as opened:
+        yield opened
+
+
+@pytest.fixture(scope="module")
+def hurried() -> Iterator[Parser]:
+    """A parser that lets a file have a few seconds."""
+    with Parser(ParserLimits(cpu_s=8)) as opened:
         yield opened
 
 
@@ -117,6 +124,47 @@ def test_html_reads_what_a_browser_shows(read: Read) -> None:
 def test_html_in_its_declared_encoding(read: Read) -> None:
     page = "<html><head><meta charset='iso-8859-5'></head><body><p>Отпуск</p></body></html>"
     assert read(page.encode("iso8859_5"), "a.html").text == "Отпуск"
+
+
+def test_a_page_laid_out_by_a_table_is_read_as_its_blocks(read: Read) -> None:
+    document = read(
+        "<table><tr><td></td><td><h2>Leave</h2>Ask your<br>manager first.<table><tr><td>Grade</td><td>Days</td></tr>"
+        f"<tr><td>Junior<br>staff</td><td>25</td></tr></table><p>{SENTENCE}</p></td></tr></table>",
+        "old.html",
+    )
+    assert shown(document) == [
+        ("title", 1, "Leave"),
+        ("text", 0, "Ask your manager first."),
+        ("table", 0, "Grade | Days\nJunior staff | 25"),
+        ("text", 0, SENTENCE),
+    ]
+
+
+def test_an_old_page_that_closes_no_tag_is_read_to_its_end(read: Read) -> None:
+    page = "<html><body>" + "".join(f"<font size=2><p>Rule {number} of the house." for number in range(400))
+    assert "Rule 399 of the house." in read(page, "old.html").text
+
+
+@pytest.mark.parametrize("levels", [5000, 50_000])
+def test_a_page_nested_thousands_of_levels_deep_is_refused_in_words(read: Read, levels: int) -> None:
+    with pytest.raises(DocumentError, match="nested thousands of levels deep") as refused:
+        read("<p>Before</p>" + "<div>" * levels + SENTENCE + "</div>" * levels, "deep.html")
+    assert refused.value.reason == "unsafe"
+
+
+@pytest.mark.parametrize("name", ["a.txt", "a.md", "a.rst", "a.html"])
+@pytest.mark.parametrize("mark", ["*", "[", "`"])
+def test_thousands_of_equal_marks_are_read_in_time(hurried: Parser, name: str, mark: str, tmp_path: Path) -> None:
+    file = tmp_path / "content"
+    file.write_text(f"A paragraph. {mark * 20_000}\n\n{SENTENCE}\n")
+    assert hurried.parse(file, name=name).text.endswith(SENTENCE)
+
+
+@pytest.mark.parametrize("content", ["![" * 8000, "\t" * 20_000, "[a](" * 5000, '{"a":' * 4000])
+def test_markdown_with_more_marks_than_people_write_is_read(hurried: Parser, content: str, tmp_path: Path) -> None:
+    file = tmp_path / "content"
+    file.write_text(f"Word {content}\n\n{SENTENCE}\n")
+    assert SENTENCE in hurried.parse(file, name="a.md").text
 
 
 def test_word(read: Read, tmp_path: Path) -> None:
@@ -218,7 +266,7 @@ def test_mail(read: Read) -> None:
         "From: Anna <anna@example.org>\nTo: bert@example.org\nSubject: Größe der Büros",
         SENTENCE,
     ]
-    assert len(parsed.warnings) == 1 and "'plan.pdf'" in parsed.warnings[0]
+    assert parsed.attachments == (Attachment("plan.pdf", b"%PDF-1.4"),) and not parsed.warnings
 
 
 def test_json_and_xml(read: Read) -> None:

@@ -40,6 +40,9 @@ def ole(stream: str) -> bytes:
         ("a.bin", office({}, "x.presentationml.presentation.main+xml"), "pptx"),
         ("a.txt", b"From: a@b\nTo: c@d\nSubject: e\n\nbody", "txt"),
         ("a", b"From: a@b\nTo: c@d\nSubject: e\n\nbody", "eml"),
+        ("a.p7s", b"MIME-Version: 1.0\nContent-Type: multipart/signed;\n micalg=sha1\n\nbody", "eml"),
+        ("a", b"Subject: e\nTo: c@d\n\nbody", "txt"),
+        ("a", b"Content-Type: everything\nSubject: a list of fields\n\nbody", "txt"),
         ("a", b"<!DOCTYPE html><html><p>x</p></html>", "html"),
         ("notes", b"plain words", "txt"),
         ("a.CSV", b"a,b\n1,2\n", "csv"),
@@ -78,6 +81,8 @@ def lying(content: bytes, declared: int) -> bytes:
         ("a.wav", b"RIFF\x24\0\0\0WAVEfmt " + b"\0" * 20, "unsupported_type"),
         ("a.pkl", b"\x80\x04\x95\x0a\0\0\0", "unsupported_type"),
         ("a.dat", bytes(range(32)) * 20, "unsupported_type"),
+        ("a.heic", b"\0\0\0\x18ftypheic\0\0\0\0mif1heic", "unsupported_type"),
+        ("a.mp4", b"\0\0\0\x18ftypisom\0\0\0\0isommp42", "unsupported_type"),
     ],
 )
 def test_refusals_name_the_reason_and_the_file(tmp_path: Path, name: str, content: bytes, reason: str) -> None:
@@ -87,6 +92,53 @@ def test_refusals_name_the_reason_and_the_file(tmp_path: Path, name: str, conten
         sniff(file, name=name, archive=LIMITS)
     assert refused.value.reason == reason
     assert repr(name) in refused.value.detail
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "words"),
+    [
+        ("a.doc", ole("WordDocument"), "Save it as docx or PDF."),
+        ("a.ppt", ole("PowerPoint Document"), "Save it as pptx or PDF."),
+        ("a.xls", ole("Workbook"), "Save it as xlsx, ods or CSV."),
+        ("a.heic", b"\0\0\0\x18ftypmif1" + b"\0" * 40, "HEIC or AVIF photograph"),
+        ("a.heic", b"\0\0\0\x18ftypheic" + b"\0" * 40, "Save it as JPEG, PNG or PDF."),
+    ],
+)
+def test_the_advice_names_the_one_way_out(tmp_path: Path, name: str, content: bytes, words: str) -> None:
+    file = tmp_path / "upload"
+    file.write_bytes(content)
+    with pytest.raises(DocumentError, match=words):
+        sniff(file, name=name, archive=LIMITS)
+
+
+@pytest.mark.parametrize("method", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_an_archive_with_any_byte_flipped_is_told_or_refused_in_words(tmp_path: Path, method: int) -> None:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", method) as archive:
+        archive.writestr("[Content_Types].xml", f'<Types><Override ContentType="{WORD}"/></Types>')
+        archive.writestr("word/document.xml", "<document><p>A few words.</p></document>")
+    file = tmp_path / "upload"
+    refused = 0
+    for at in range(4, len(buffer.getvalue())):
+        content = bytearray(buffer.getvalue())
+        content[at] ^= 0xFF
+        file.write_bytes(content)
+        try:
+            sniff(file, name="a.docx", archive=LIMITS)
+        except DocumentError as error:
+            assert repr("a.docx") in error.detail
+            refused += 1
+    assert refused
+
+
+def test_a_flipped_byte_in_packed_data_is_damage(tmp_path: Path) -> None:
+    content = bytearray(office({}))
+    content[30 + len("[Content_Types].xml")] = 0xFF  # the first byte of the deflate stream: no such kind of block
+    file = tmp_path / "upload"
+    file.write_bytes(content)
+    with pytest.raises(DocumentError) as refused:
+        sniff(file, name="a.xlsx", archive=LIMITS)
+    assert refused.value.reason == "corrupt" and "damaged or incomplete" in refused.value.detail
 
 
 def test_an_archive_too_large_but_honest_is_too_large(tmp_path: Path) -> None:

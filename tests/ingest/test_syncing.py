@@ -269,7 +269,7 @@ def test_an_emptied_root_is_refused_and_force_is_the_way_out(sync, shelf: Shelf,
     root = folder_of({"a.txt": "one"})
     sync(root)
     (root / "a.txt").unlink()
-    with pytest.raises(ConfigurationError, match="no file at all.*--force"):
+    with pytest.raises(ConfigurationError, match=r"no file at all.*--force"):
         sync(root)
     assert shelf.texts() == {"a.txt": "one"}
     assert sync(root, force=True) == {"a.txt": "removed"}
@@ -282,7 +282,7 @@ def test_losing_more_than_half_of_twenty_is_refused_before_anything_is_done(sync
     for i in range(11):
         (root / f"{i}.txt").unlink()
     (root / "new.txt").write_text("new")
-    with pytest.raises(ConfigurationError, match="11 of its 20.*--force"):
+    with pytest.raises(ConfigurationError, match=r"11 of its 20.*--force"):
         sync(root)
     assert len(shelf.texts()) == 20 and "new.txt" not in shelf.texts()
     (root / "0.txt").write_text("text 0")

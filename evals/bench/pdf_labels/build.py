@@ -21,14 +21,17 @@ HERE: Final = Path(__file__).parent
 
 _WHO: Final = (
     "The harbour office", "Each branch", "The duty warden", "A member of the crew", "The committee", "Every new tenant",
-    "The night clerk", "The auditor", "The pilot on call", "A visiting engineer", "The line manager", "The records room",
+    "The night clerk", "The auditor", "The pilot on call", "A visiting engineer", "The line manager",
+    "The records room",
     "Whoever holds the key", "The boathouse", "The island school", "The ferry company", "A junior surveyor",
 )  # fmt: skip
 _DOES: Final = (
     "keeps a copy of the list", "answers within nine days", "may ask for a second opinion", "signs the yellow form",
     "weighs the sacks twice before loading", "writes to the treasurer in good time", "pays the smaller of both amounts",
-    "checks the valves at low tide", "hands over the logbook", "has no part in that decision", "reports any loss by letter",
-    "counts the lamps on the eastern pier", "remains responsible for the gate", "opens the northern store for inspection",
+    "checks the valves at low tide", "hands over the logbook", "has no part in that decision",
+    "reports any loss by letter",
+    "counts the lamps on the eastern pier", "remains responsible for the gate",
+    "opens the northern store for inspection",
 )  # fmt: skip
 _WHEN: Final = (
     "before the first of October", "as soon as the fog has lifted", "unless the council agrees otherwise",
@@ -115,8 +118,9 @@ def newsletter() -> list[Item]:
 def tariffs() -> list[Item]:
     prose = Prose(3)
     lot = random.Random(33)
-    goods = ("Grain in bulk", "Sawn timber", "Roof slate", "Live crab", "Empty casks", "Rope and cordage", "Machine oil",
-             "Window glass", "Salted herring", "Bicycles", "Printed matter", "Cut flowers", "Sheep's wool")  # fmt: skip
+    goods = ("Grain in bulk", "Sawn timber", "Roof slate", "Live crab", "Empty casks", "Rope and cordage",
+             "Machine oil", "Window glass", "Salted herring", "Bicycles", "Printed matter", "Cut flowers",
+             "Sheep's wool")  # fmt: skip
     dues = [("Goods", "Unit", "Landing", "Storage per day", "Crane", "Total for 5 days")]
     for at, name in enumerate(goods):
         landing, storage, crane = lot.randint(110, 990) / 100, lot.randint(5, 90) / 100, lot.randint(0, 300) / 100
@@ -124,7 +128,8 @@ def tariffs() -> list[Item]:
             (name, ("tonne", "crate", "pair")[at % 3], f"{landing:.2f}", f"{storage:.2f}", f"{crane:.2f}",
              f"{landing + 5 * storage + crane:.2f}")
         )  # fmt: skip
-    berths = [("Length of vessel", "Summer", "Winter"), ("up to 8 m", "14.00", "9.00"), ("up to 12 m", "19.50", "12.00"),
+    berths = [("Length of vessel", "Summer", "Winter"), ("up to 8 m", "14.00", "9.00"),
+              ("up to 12 m", "19.50", "12.00"),
               ("up to 18 m", "31.00", "17.50"), ("longer", "by agreement", "by agreement")]  # fmt: skip
     return [
         ("h", 0, "Schedule of dues and tariffs"), *prose.body(1),
@@ -178,7 +183,8 @@ def manual() -> list[Item]:
     prose = Prose(6)
     faults = (
         ("Sign", "Likely cause", "What to do"),
-        ("No steam", "The valve is shut or the boiler is dry", "Open the valve by a quarter turn and wait for ten minutes"),
+        ("No steam", "The valve is shut or the boiler is dry",
+         "Open the valve by a quarter turn and wait for ten minutes"),
         ("Loud knocking", "Water in the cylinder", "Drain the cylinder at both cocks before starting again"),
         ("Lamp flickers", "Worn brush", "Replace the brush"),
     )  # fmt: skip
@@ -214,18 +220,20 @@ def invoice() -> list[Item]:
 def leaflet() -> list[Item]:
     prose = Prose(8)
     found: list[Item] = [("h", 0, "A walk round the old harbour")]
-    for title in ("The customs house", "Rope walk", "The salt stairs", "Lime kiln"):
+    for title in ("The customs house", "Rope walk", "The salt stairs", "Lime kiln", "Sea wall", "Old crane"):
         found += [("h", 1, title), *prose.body(3, 3)]
     return found
 
 
 _GERMAN: Final = (
-    "Die Hafenverwaltung veröffentlicht den Gezeitenkalender spätestens sechs Wochen vor Jahresbeginn und verschickt ihn "
-    "an sämtliche Liegeplatzinhaber.",
-    "Unterhaltungsmaßnahmen an den Festmachereinrichtungen werden grundsätzlich außerhalb der Hauptreisezeit durchgeführt.",
+    "Die Hafenverwaltung veröffentlicht den Gezeitenkalender spätestens sechs Wochen vor Jahresbeginn und verschickt "
+    "ihn an sämtliche Liegeplatzinhaber.",
+    "Unterhaltungsmaßnahmen an den Festmachereinrichtungen werden grundsätzlich außerhalb der "
+    "Hauptreisezeit durchgeführt.",
     "Wer eine Ausnahmegenehmigung beantragt, beschreibt die vorgesehenen Sicherungsmaßnahmen und benennt eine "
     "verantwortliche Ansprechpartnerin.",
-    "Niederschlagswasser aus Reparaturwerkstätten wird ausschließlich über den Leichtflüssigkeitsabscheider eingeleitet.",
+    "Niederschlagswasser aus Reparaturwerkstätten wird ausschließlich über den "
+    "Leichtflüssigkeitsabscheider eingeleitet.",
     "Für wiederkehrende Sondertransporte kann eine Jahresgenehmigung erteilt werden, sofern die Schifffahrtsbehörde "
     "zustimmt.",
     "Beschädigungen der Uferbefestigung sind unverzüglich der diensthabenden Hafenmeisterin anzuzeigen.",
@@ -383,7 +391,7 @@ def by_platypus(document: Document, path: Path) -> None:
         for at, text in enumerate(document.running):
             canvas.drawString(72, (810 if at == 0 else 30), f"{text} {canvas.getPageNumber()}" if at else text)
 
-    class WithBookmarks(SimpleDocTemplate):  # type: ignore[misc]
+    class WithBookmarks(SimpleDocTemplate):
         def afterFlowable(self, flowable: Any) -> None:
             name = getattr(getattr(flowable, "style", None), "name", "")
             if options.get("bookmarks") and name[:1] == "h" and name[1:].isdigit():
@@ -462,7 +470,7 @@ def by_rows(document: Document, path: Path) -> None:
             pages[-1][at].append((60 + 370 * at, y[at], font, line, size))
             y[at] -= 1.25 * size
         y[at] -= 7
-    canvas = Canvas(str(path), pagesize=A4, invariant=1)
+    canvas = Canvas(str(path), pagesize=(A4[1], A4[0]), invariant=1)  # turned pages get their measures exchanged
     for number, both in enumerate(pages):
         canvas.setPageRotation(90)  # the sheet is upright, and shown turned: what is drawn turned reads level
         canvas.translate(A4[0], 0)
@@ -500,7 +508,7 @@ def documents() -> Sequence[Document]:
             "newsletter", newsletter(),
             _PLAIN + "body{columns:2;column-gap:9mm;text-align:justify} h1{column-span:all;font-size:30pt;margin:0}"
             "h2{font-variant:small-caps;font-size:14pt;font-weight:normal;margin:.8em 0 .2em}",
-            ("The Breakwater, spring issue, number 44", "Friends of the old harbour,"),
+            ("The Breakwater, spring issue, number 44", "Association for the sea wall,"),
         ),
         chromium(
             "tariffs", tariffs(),
@@ -511,7 +519,8 @@ def documents() -> Sequence[Document]:
         ),
         chromium(
             "study", study(),
-            "body{font:10.5pt/1.4 'DejaVu Serif';text-align:justify} h1{font-size:17pt;text-align:center} h2{font-size:12pt}"
+            "body{font:10.5pt/1.4 'DejaVu Serif';text-align:justify} h1{font-size:17pt;text-align:center} "
+            "h2{font-size:12pt}"
             "h3{font-size:10.5pt;font-style:italic} .caption{font-size:9pt;margin:1em 0 .2em} table{border-collapse:"
             "collapse;border-top:1.5px solid;border-bottom:1.5px solid;margin:0 auto 1em} th{border-bottom:1px solid}"
             "td,th{padding:2px 14px;text-align:left;font-size:9.5pt}",
