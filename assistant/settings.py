@@ -29,6 +29,8 @@ SETTINGS: Final = (
     ),
     Setting("QUOTH_EMBEDDER", "local", "local, local-multilingual, onnx:FOLDER or openai:MODEL[:DIMENSIONS]"),
     Setting("QUOTH_RERANKER", "local", "local, none, onnx:FOLDER, hub:REPO@REVISION, http:URL or chat"),
+    Setting("QUOTH_RERANK_BUDGET_S", "2", "seconds in which a question's passages are re-ranked"),
+    Setting("QUOTH_RERANKER_KEY", "", "key of the service behind QUOTH_RERANKER=http:URL", secret=True),
     Setting("QUOTH_CHECKER", "local", "local, onnx:FOLDER, hub:REPO@REVISION or chat: judges support"),
     Setting("QUOTH_MODELS", "", "comma-separated chain of chat models; unset: quoted answers, no language model"),
     Setting("QUOTH_ORIGINALS", "", "fsspec address of the stored originals; unset: QUOTH_HOME/originals"),
