@@ -160,7 +160,7 @@ class _Found:
             else:
                 self.leaves.append(handle)
                 self.kinds.append(kind)
-                self.orders.append(len(self.texts) + seen + 1)
+                self.orders.append(len(self.texts) + seen)
                 self.matrix_of.append(outer)
 
 
