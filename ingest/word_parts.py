@@ -33,7 +33,7 @@ def put_in_line(document: Any) -> bool:
         Whether anything was changed.
     """
     body = document.element.body
-    gone = [element for element in body.iter(*_GONE)]
+    gone = list(body.iter(*_GONE))
     for element in gone:
         _remove(element)
     wrappers = list(body.iter(*_WRAPPERS))
