@@ -344,7 +344,7 @@ def _read_pptx(path: Path, name: str) -> Parsed:
     presentation = pptx.Presentation(str(path))
     findings = take_out_hidden_slides(presentation)
     notes = dict(_speaker_notes(presentation))
-    blocks = []
+    blocks: list[Block] = []
     for element, block in _paired(partition_pptx(**_shown(presentation, path, bool(findings)), languages=_LANGUAGES)):
         number = element.metadata.page_number or 1
         blocks.extend(notes.pop(before) for before in sorted(notes) if before < number)

@@ -118,8 +118,9 @@ def cell(text: str, more: str = "") -> str:
 
 
 def test_sheets_repeat_what_is_repeated_and_leave_out_hidden_ones(tmp_path: Path) -> None:
+    twice = "table:number-columns-repeated='2'"
     rows = (
-        f"<table:table-row>{cell('Grade')}{cell('Days', 'table:number-columns-repeated=%s' % repr('2'))}"
+        f"<table:table-row>{cell('Grade')}{cell('Days', twice)}"
         "<table:table-cell table:number-columns-repeated='16000'/></table:table-row>"
         f"<table:table-row table:number-rows-repeated='2'>{cell('Junior')}{cell('25')}{cell('30')}</table:table-row>"
         "<table:table-row table:number-rows-repeated='1000000'><table:table-cell/></table:table-row>"

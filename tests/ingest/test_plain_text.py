@@ -54,7 +54,9 @@ def test_wrapped_lines_are_joined_and_meant_breaks_stay() -> None:
     assert found("Box 12\nMain Street 4\nSpringfield") == [("Box 12\nMain Street 4\nSpringfield", None)]
 
 
-@given(st.lists(st.sampled_from(["", " ", "- a", "1. b", "====", "TITLE", "some words of it.", BODY, "\t"]), max_size=12))
+@given(
+    st.lists(st.sampled_from(["", " ", "- a", "1. b", "====", "TITLE", "some words of it.", BODY, "\t"]), max_size=12)
+)
 def test_no_word_is_lost_or_added(lines: list[str]) -> None:
     """But for rulers under titles."""
     text = "\n".join(lines)

@@ -85,5 +85,5 @@ _PIECES = st.sampled_from(
 
 @given(st.lists(_PIECES, max_size=40))
 def test_any_order_of_words_is_read(pieces: list[str]) -> None:
-    found, _ = rtf_blocks("{\\rtf1 ".encode() + "".join(pieces).encode("latin-1"))
+    found, _ = rtf_blocks(b"{\\rtf1 " + "".join(pieces).encode("latin-1"))
     assert all(isinstance(block.text, str) for block in found)
