@@ -106,7 +106,10 @@ def _xml(archive: zipfile.ZipFile, members: dict[str, Any], place: str, name: st
     content = archive.read(members[place])
     refuse_entities(content, name)
     parser = etree.XMLParser(resolve_entities=False, no_network=True, load_dtd=False, recover=True)
-    root = etree.fromstring(content, parser)
+    try:
+        root = etree.fromstring(content, parser)
+    except etree.XMLSyntaxError:
+        root = None
     if root is None:
         raise DocumentError("corrupt", f"{name!r} is damaged: {place!r} cannot be read. Upload it again.")
     return root

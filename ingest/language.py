@@ -7,7 +7,7 @@ from typing import Final
 _MIN_LETTERS: Final = 60  # below, names and loan words decide and the guess is noise
 _MIN_LETTERS_DENSE: Final = 15  # scripts that only few languages share say more per letter
 _MIN_PROBABILITY: Final = 0.85
-_SAMPLE_CHARS: Final = 3000
+_SAMPLE_CHARS: Final = 1000  # from the start, the middle and the end; three times as many gave no other answer
 
 
 def detect_language(text: str) -> str:

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import base64
 import email
 import email.policy
-from collections.abc import Iterator
+import hashlib
+import re
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from email.header import Header
 from email.message import Message
 from functools import partial
 from pathlib import Path
 from typing import Any, Final
+from urllib.parse import quote
 
-from ingest.attached import Attached
+from ingest.attached import MAX_FILES, Attached
 from ingest.errors import DocumentError
 from ingest.model import Attachment
 from ingest.sniffing import decode
@@ -20,6 +24,7 @@ from ingest.sniffing import decode
 _SHOWN: Final = ("From", "To", "Cc", "Date", "Subject")
 _MAX_PARTS: Final = 500
 _MAX_DEPTH: Final = 50
+_MAX_DEPTH_OUTLOOK: Final = 8  # each level's files are coded again for the level above
 _ENCRYPTED: Final = ("multipart/encrypted", "application/pkcs7-mime", "application/x-pkcs7-mime")
 _NO_FILES: Final = ("application/pkcs7-signature", "application/x-pkcs7-signature", "application/pgp-signature")
 _BY_VALUE: Final = 1  # PidTagAttachMethod: the file itself, not a link to it
@@ -185,27 +190,64 @@ def _bytes_of(attachment: Any) -> bytes:
     return attachment.file_bytes or b""
 
 
-def _embedded(storage: Any) -> tuple[str, bytes]:
-    """Subject and Internet form of a mail inside an Outlook mail: its words, without what is attached to it in turn."""
+def _embedded(storage: Any, depth: int = 0) -> tuple[str, bytes]:
+    """Subject and Internet form of a mail inside an Outlook mail, with what is attached to it in turn."""
     inner = next((one for one in storage.storages if one.name.startswith("__substg1.0_3701000D")), storage)
-    streams = {stream.name.removeprefix("__substg1.0_"): stream.bytes_ for stream in inner.streams}
-
-    def text(tag: str) -> str:
-        wide, narrow = streams.get(f"{tag}001F"), streams.get(f"{tag}001E")
-        return wide.decode("utf-16-le", "replace") if wide else decode(narrow) if narrow else ""
-
-    subject = " ".join(text("0037").split())[:900]
-    fields = {"From": text("0C1A"), "To": text("0E04"), "Cc": text("0E03"), "Subject": subject, "MIME-Version": "1.0"}
-    html = streams.get("10130102")
-    fields["Content-Type"] = f"text/{'html' if html else 'plain'}; charset=utf-8"
-    fields["Content-Transfer-Encoding"] = "8bit"
+    streams = _streams(inner)
+    subject = " ".join(_text(streams, "0037").split())[:900]
+    fields = {
+        "From": _text(streams, "0C1A"), "To": _text(streams, "0E04"), "Cc": _text(streams, "0E03"), "Subject": subject,
+        "MIME-Version": "1.0",
+    }  # fmt: skip
     lines = []
     for field, value in fields.items():
         shown = " ".join(value.split())[:900]
         if shown:
             lines.append(f"{field}: {shown if shown.isascii() else Header(shown, 'utf-8').encode(maxlinelen=0)}")
-    body = decode(html) if html else text("1000")
-    return subject, ("\n".join(lines) + "\n\n" + body).encode("utf-8", "replace")
+    html = streams.get("10130102")
+    words = (decode(html) if html else _text(streams, "1000")).encode("utf-8", "replace")
+    part = b"Content-Type: text/%s; charset=utf-8\nContent-Transfer-Encoding: 8bit\n\n%s" % (
+        b"html" if html else b"plain", words,
+    )  # fmt: skip
+    parts = [part, *_embedded_files(inner, depth)]
+    head = "\n".join(lines).encode("ascii", "replace") + b"\n"
+    if len(parts) == 1:
+        return subject, head + part
+    boundary = hashlib.sha256(b"\n".join(parts)).hexdigest().encode()
+    body = b"".join(b"--%s\n%s\n" % (boundary, one) for one in parts)
+    return subject, b'%sContent-Type: multipart/mixed; boundary="%s"\n\n%s--%s--\n' % (head, boundary, body, boundary)
+
+
+def _embedded_files(message: Any, depth: int) -> Iterator[bytes]:
+    """Each attachment as a part of an Internet message. Mails deeper than anyone forwards them are left out."""
+    attachments = [one for one in message.storages if one.name.startswith("__attach_version1.0_")]
+    for attachment in attachments[:MAX_FILES]:
+        streams = _streams(attachment)
+        name = _text(streams, "3707") or _text(streams, "3704") or _text(streams, "3001")
+        if any(one.name.startswith("__substg1.0_3701000D") for one in attachment.storages):
+            if depth < _MAX_DEPTH_OUTLOOK:
+                subject, mail = _embedded(attachment, depth + 1)
+                yield _as_part(f"{(name or subject).replace('/', '-') or 'mail'}.eml", "application/octet-stream", mail)
+        elif content := streams.get("37010102"):
+            kind = _text(streams, "370E")
+            plain = kind if re.fullmatch(r"[\w.+-]{1,80}/[\w.+-]{1,80}", kind, re.ASCII) else "application/octet-stream"
+            yield _as_part(name, plain, content)
+
+
+def _as_part(name: str, kind: str, content: bytes) -> bytes:
+    coded = quote(name[:200], safe="")
+    head = f"Content-Type: {kind}\nContent-Transfer-Encoding: base64\n"
+    head += f"Content-Disposition: attachment; filename*=utf-8''{coded}\n\n"
+    return head.encode("ascii") + base64.encodebytes(content)
+
+
+def _streams(storage: Any) -> dict[str, bytes]:
+    return {stream.name.removeprefix("__substg1.0_"): stream.bytes_ for stream in storage.streams}
+
+
+def _text(streams: Mapping[str, bytes], tag: str) -> str:
+    wide, narrow = streams.get(f"{tag}001F"), streams.get(f"{tag}001E")
+    return wide.decode("utf-16-le", "replace").rstrip("\0") if wide else decode(narrow) if narrow else ""
 
 
 def _encrypted(name: str) -> DocumentError:

@@ -1,4 +1,4 @@
-"""What PDFium knows of one page: its characters with boxes and styles, its straight rules, whether it shows pictures.
+"""What PDFium knows of one page: its characters with boxes and styles.
 
 PDFium answers for one character at a time. The calls are made by `map` over ranges of indexes and of addresses, so that
 the loop runs in C and the answers land in arrays: a page costs three calls a character and no Python for each.
@@ -19,10 +19,10 @@ import numpy as np
 import pypdfium2.raw as raw
 from numpy.typing import NDArray
 
-from ingest.page_text import Style
+from ingest.page_text import SPACES, Style
+from ingest.plain_calls import address_of, plain
 
 _DEVICE: Final = 1 << 24  # PDFium maps to whole device pixels: a huge page keeps the fractions exact
-_MAX_PATH_OBJECTS: Final = 4000  # beyond, a page is a drawing, not a form with ruling lines
 _LIGATURES: Final = {
     0xFB00: "ff", 0xFB01: "fi", 0xFB02: "fl", 0xFB03: "ffi", 0xFB04: "ffl", 0xFB05: "st", 0xFB06: "st",
 }  # fmt: skip
@@ -41,6 +41,7 @@ class Characters(NamedTuple):
     style_of: list[int]  # -1 before the first character that is drawn
     errors: int  # characters whose font does not say which letters they are
     outside: str  # what stands beyond the page's edges
+    shapeless: frozenset[int]  # styles with letters that have no outline
 
 
 class _PDFium(NamedTuple):
@@ -62,12 +63,6 @@ class _PDFium(NamedTuple):
 @lru_cache(maxsize=1)
 def _pdfium() -> _PDFium:
     page, index, address = ctypes.c_void_p, ctypes.c_int, ctypes.c_void_p
-
-    def plain(name: str, result: Any, *arguments: Any) -> Callable[..., Any]:
-        place = ctypes.cast(getattr(raw, name), ctypes.c_void_p).value
-        assert place is not None
-        return ctypes.PYFUNCTYPE(result, *arguments)(place)
-
     return _PDFium(
         plain("FPDFText_GetText", ctypes.c_int, page, index, ctypes.c_int, address),
         plain("FPDFText_GetUnicode", ctypes.c_uint, page, index),
@@ -120,8 +115,7 @@ def read_characters(textpage: Any, matrix: NDArray[np.float64], size: tuple[floa
         matrix: of `to_display`.
         size: width and height of the page as displayed, in points.
     """
-    handle = ctypes.cast(textpage.raw, ctypes.c_void_p).value
-    assert handle is not None
+    handle = address_of(textpage)
     pdfium = _pdfium()
     count = max(0, raw.FPDFText_CountChars(textpage.raw))
     indexes = range(count)
@@ -147,6 +141,7 @@ def read_characters(textpage: Any, matrix: NDArray[np.float64], size: tuple[floa
     start, end = loose.ctypes.data, loose.ctypes.data + 16 * len(flat)
     deque(map(pdfium.loose_box, repeat(handle), flat.tolist(), range(start, end, 16)), maxlen=0)
     boxes[flat] = loose[:, [0, 3, 2, 1]]
+    shapeless = frozenset(style_of[flat[~np.isin(codes[flat], SPACES)]].tolist())
 
     codes = _code_points(codes, high, made_up)
     kept = np.flatnonzero(~high & (made_up | (codes != 0)))
@@ -161,7 +156,7 @@ def read_characters(textpage: Any, matrix: NDArray[np.float64], size: tuple[floa
         codes, shown, style_of = codes[~outside], shown[~outside], style_of[~outside]
     put_in_reading_order(codes, shown, style_of)
     text = codes.astype("<u4").tobytes().decode("utf-32-le", "surrogatepass")
-    return Characters(list(text), shown, styles, style_of.tolist(), errors, beyond)
+    return Characters(list(text), shown, styles, style_of.tolist(), errors, beyond, shapeless)
 
 
 def _units(handle: int, count: int) -> NDArray[np.uint32]:
@@ -317,70 +312,3 @@ def _font(handle: int, i: int) -> tuple[bool, bool]:
     weight = raw.FPDFText_GetFontWeight(textpage, i)
     bold = weight >= 600 or bool(_BOLD_NAME.search(name)) or bool(flags.value & (1 << 18))
     return bold, bool(flags.value & 1) or bool(_MONO_NAME.search(name))
-
-
-def read_drawn(page: Any, matrix: NDArray[np.float64]) -> tuple[bool, NDArray[np.float64]]:
-    """Whether the page shows pictures, and its straight rules: (n, 4) boxes as displayed, at most 2.5 points thin."""
-    pictured = False
-    rules: list[tuple[float, float, float, float]] = []
-    count = raw.FPDFPage_CountObjects(page)
-    paths = 0
-    bounds = tuple(ctypes.c_float() for _ in range(4))
-    places = tuple(map(ctypes.byref, bounds))
-    for i in range(count):
-        drawn = raw.FPDFPage_GetObject(page, i)
-        kind = raw.FPDFPageObj_GetType(drawn)
-        if kind == raw.FPDF_PAGEOBJ_TEXT:
-            continue
-        if kind in (raw.FPDF_PAGEOBJ_IMAGE, raw.FPDF_PAGEOBJ_FORM, raw.FPDF_PAGEOBJ_SHADING):
-            pictured = True
-        elif kind == raw.FPDF_PAGEOBJ_PATH:
-            paths += 1
-            if paths > _MAX_PATH_OBJECTS:
-                return True, np.zeros((0, 4))
-            if raw.FPDFPageObj_GetBounds(drawn, *places):
-                rules.extend(_rules(drawn, tuple(value.value for value in bounds)))
-    if not rules:
-        return pictured, np.zeros((0, 4))
-    return pictured, displayed(np.array(rules, np.float64), matrix)
-
-
-def _rules(drawn: Any, bounds: tuple[float, ...]) -> list[tuple[float, float, float, float]]:
-    """The straight lines of one path: itself when it is thin, the edges when it is a stroked rectangle."""
-    left, bottom, right, top = bounds
-    if min(right - left, top - bottom) <= 2.5:
-        return [(left, bottom, right, top)]
-    segments = raw.FPDFPath_CountSegments(drawn)
-    if not 2 <= segments <= 400:
-        return []
-    filled, stroked = ctypes.c_int(), ctypes.c_int()
-    raw.FPDFPath_GetDrawMode(drawn, ctypes.byref(filled), ctypes.byref(stroked))
-    if not stroked.value:
-        return []
-    matrix = raw.FS_MATRIX()
-    raw.FPDFPageObj_GetMatrix(drawn, ctypes.byref(matrix))
-    x, y = ctypes.c_float(), ctypes.c_float()
-    found = []
-    before = start = (0.0, 0.0)
-    for i in range(segments):
-        segment = raw.FPDFPath_GetPathSegment(drawn, i)
-        raw.FPDFPathSegment_GetPoint(segment, ctypes.byref(x), ctypes.byref(y))
-        here = (
-            matrix.a * x.value + matrix.c * y.value + matrix.e,
-            matrix.b * x.value + matrix.d * y.value + matrix.f,
-        )
-        kind = raw.FPDFPathSegment_GetType(segment)
-        if kind == raw.FPDF_SEGMENT_BEZIERTO:
-            return []
-        if kind == raw.FPDF_SEGMENT_MOVETO:
-            start = here
-        else:
-            found.append((before, here))
-        before = here
-        if raw.FPDFPathSegment_GetClose(segment):
-            found.append((here, start))
-    return [
-        (min(a[0], b[0]), min(a[1], b[1]), max(a[0], b[0]), max(a[1], b[1]))
-        for a, b in found
-        if abs(a[0] - b[0]) < 1 or abs(a[1] - b[1]) < 1
-    ]

@@ -21,7 +21,7 @@ _CELL_GAP_EM: Final = 1.0  # wider than any word space that justified text is se
 _SAME_LINE_EM: Final = 0.5  # a superscript stands a third of its line's size higher, lines a whole one apart
 _NEWLINE: Final = 10
 _SOFT_HYPHEN: Final = 0xAD
-_SPACES: Final = np.array(
+SPACES: Final = np.array(
     [*range(9, 14), *range(28, 33), 0x85, 0xA0, 0x1680, *range(0x2000, 0x200B), 0x2028, 0x2029, 0x202F, 0x205F, 0x3000],
     np.uint32,
 )  # what str.isspace calls space
@@ -131,7 +131,7 @@ def fragments_of(page: Page) -> list[Fragment]:
     text = "".join(page.characters)
     codes = np.frombuffer(text.encode("utf-32-le", "surrogatepass"), np.uint32)
     solid = np.asarray(page.boxes.any(axis=1))
-    space = np.isin(codes, _SPACES)
+    space = np.isin(codes, SPACES)
     style_of = np.asarray(page.style_of, np.int64)
     placed = (codes != _NEWLINE) & (style_of >= 0)
     letters = np.flatnonzero(placed & ~space)

@@ -11,7 +11,7 @@ import io
 import re
 import zipfile
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -35,6 +35,7 @@ from ingest.markdown_text import front_matter, is_readable, rendered
 from ingest.model import Attachment, Category, Finding, ParsedDocument
 from ingest.office_hidden import take_out_hidden_runs, take_out_hidden_slides
 from ingest.open_document import OpenDocument, read_odp, read_ods, read_odt
+from ingest.org_text import org_blocks
 from ingest.plain_text import LIST_MARK, text_paragraphs
 from ingest.restructured import rst_html
 from ingest.rich_text import rtf_blocks
@@ -42,10 +43,12 @@ from ingest.shown_page import declared_encoding, page_title, shown_page, squashe
 from ingest.sniffing import MEDIA_TYPES, Kind, decode
 from ingest.spreadsheets import csv_blocks, xlsx_blocks
 from ingest.suspicion import instructions_in, invisible_in
+from ingest.word_parts import margin_comments, put_in_line, put_text_boxes
 
 _LANGUAGES: Final = ["eng"]  # named, or unstructured detects per element; our own detection reads the whole text
 _MAX_TEXT_CHARS: Final = 50_000_000
 _LETTER: Final = re.compile(r"[^\W_]")
+_MAX_CODE_CHARS: Final = 10_000  # more than a listing on a page has
 _SMALL_BYTES: Final = 4096  # a file of this size without a letter is empty; a larger one hides what we cannot read
 
 _CATEGORIES: Final[dict[str, Category]] = {
@@ -114,7 +117,7 @@ def parse_file(path: Path, kind: Kind, *, name: str) -> ParsedDocument:
         raise DocumentError("too_large", f"{name!r} holds more than {_MAX_TEXT_CHARS:,} characters. Split it.")
     title = " ".join(canonical(parsed.title).split())[:300]
     if not title:
-        first = next((e for e in elements if e.category == "title" and e.depth == 0), None)
+        first = next((e for e in elements if e.category == "title" and (e.depth == 0 or e.ordinal == 0)), None)
         title = " ".join(text[first.start : first.end].split())[:300] if first else ""
     return ParsedDocument(
         title=title,
@@ -194,6 +197,9 @@ _KEPT_BREAK: Final = "\u2028"  # stands for a line break that is kept, while uns
 
 def _read_txt(path: Path, name: str) -> Parsed:
     text = decode(path.read_bytes())
+    if name.lower().endswith(".org"):
+        blocks, title = org_blocks(canonical(text))
+        return Parsed(blocks, title, raw=text)
     return Parsed(_text_blocks(text), raw=text)
 
 
@@ -242,11 +248,14 @@ def _html_blocks(markup: str) -> tuple[list[Block], tuple[Finding, ...]]:
     page = shown_page(markup)
     if page is None:
         return [], ()
-    blocks = []
+    blocks: list[Block] = []
     for _, block in _paired(partition_html(text=page.markup, languages=_LANGUAGES)):
         if block.category == "title" and squashed(block.text) not in page.headings:
             block = Block("text", block.text)  # a short line that unstructured took for one
-        blocks.append(block)
+        if block.category == "code" and len(block.text) > _MAX_CODE_CHARS and "\n\n" in block.text:
+            blocks.extend(_text_blocks(block.text))  # a whole text that stands in typewriter letters
+        else:
+            blocks.append(block)
     return blocks, page.findings
 
 
@@ -274,32 +283,40 @@ def _read_epub(path: Path, name: str) -> Parsed:
 # -- office files ------------------------------------------------------------------------------------------------------
 
 
+_NUMBERED: Final = re.compile(r"([A-Z]|[IVXLC]+|\d[\d.]*)[.)]\s+[^\W\d_]{2}|(CHAPTER|PART|SECTION)\s")
+
+
 def _read_docx(path: Path, name: str) -> Parsed:
     document = docx.Document(str(path))
+    changed = put_in_line(document)
     findings = take_out_hidden_runs(document)
+    changed |= bool(findings) | put_text_boxes(document)  # after, since the paint of a box is not the page's
     headings = {own for p in document.paragraphs if _is_heading(p) and (own := squashed(p.text))}
     blocks = []
-    for element, block in _paired(partition_docx(**_shown(document, path, findings), languages=_LANGUAGES)):
+    for element, block in _paired(partition_docx(**_shown(document, path, changed), languages=_LANGUAGES)):
         if block.category in ("title", "text"):
             plain = squashed(block.text)
             styled = plain in headings or any(plain.endswith(own) for own in headings if len(own) > 3)
             if block.category == "text" or not styled:  # unstructured calls most short lines titles, and misses some
                 bold = squashed("".join(element.metadata.emphasized_text_contents or []))
-                loud = bold == plain or (block.category == "title" and block.text.upper() == block.text)
+                capitals = block.text.upper() == block.text
+                loud = bold == plain or (capitals and (block.category == "title" or _NUMBERED.match(block.text)))
                 alone = len(block.text) <= 120 and any(map(str.isalpha, plain)) and not plain.endswith((".", ":"))
                 block = Block("title", block.text, 1) if loud and alone else Block("text", block.text)
         blocks.append(block)
-    return Parsed(blocks, _own_title(document.core_properties.title), findings=findings)
+    comments = margin_comments(document)
+    warnings = (f"Comments in the margin are not read ({comments}).",) if comments else ()
+    return Parsed(blocks, _own_title(document.core_properties.title), warnings=warnings, findings=findings)
 
 
-def _shown(document: Any, path: Path, findings: Iterable[Finding]) -> dict[str, Any]:
-    """An office file for unstructured: as it is, or without what was found hidden in it."""
-    if not findings:
+def _shown(document: Any, path: Path, changed: bool) -> dict[str, Any]:
+    """An office file for unstructured: as it is, or as it was changed, without what was hidden in it."""
+    if not changed:
         return {"filename": str(path)}
-    without = io.BytesIO()
-    document.save(without)
-    without.seek(0)
-    return {"file": without}
+    saved = io.BytesIO()
+    document.save(saved)
+    saved.seek(0)
+    return {"file": saved}
 
 
 def _is_heading(paragraph: Any) -> bool:
@@ -311,22 +328,41 @@ def _is_heading(paragraph: Any) -> bool:
     return bool(paragraph._p.xpath("./w:pPr/w:outlineLvl[@w:val < 9]"))
 
 
+_NO_TITLES: Final = re.compile(
+    r"\s*(Word Document|PowerPoint.Pr[aäé]sentation|Untitled( document)?|(Slide|Folie|Diapositive) \d+"
+    r"|Microsoft (Word|PowerPoint) - .*)?\s*",
+    re.IGNORECASE,
+)
+
+
 def _own_title(title: str | None) -> str:
     """A file's title property, unless it is what a program writes into every file."""
-    return "" if (title or "").strip() in ("Word Document", "PowerPoint Presentation", "Untitled") else title or ""
+    return "" if _NO_TITLES.fullmatch(title or "") else title or ""
 
 
 def _read_pptx(path: Path, name: str) -> Parsed:
     presentation = pptx.Presentation(str(path))
     findings = take_out_hidden_slides(presentation)
-    blocks = []
-    for element, block in _paired(partition_pptx(**_shown(presentation, path, findings), languages=_LANGUAGES)):
-        place: dict[str, str | int] = {"slide": element.metadata.page_number or 1}
+    notes = dict(_speaker_notes(presentation))
+    blocks: list[Block] = []
+    for element, block in _paired(partition_pptx(**_shown(presentation, path, bool(findings)), languages=_LANGUAGES)):
+        number = element.metadata.page_number or 1
+        blocks.extend(notes.pop(before) for before in sorted(notes) if before < number)
+        place: dict[str, str | int] = {"slide": number}
         # depth 0 is a slide's own title; deeper ones are short lines that unstructured took for titles
         category: Category = "text" if block.category == "title" and block.depth else block.category
         blocks.append(Block(category, block.text, 0, place=place))
+    blocks.extend(notes[number] for number in sorted(notes))
     title = _own_title(presentation.core_properties.title)
     return Parsed(blocks, title, len(presentation.slides), findings=findings)
+
+
+def _speaker_notes(presentation: Any) -> Iterator[tuple[int, Block]]:
+    """What a speaker says to a slide often holds the sentences that the slide only names; not those of hidden ones."""
+    for number, slide in enumerate(presentation.slides, 1):
+        frame = slide.notes_slide.notes_text_frame if slide.has_notes_slide else None
+        if frame is not None and frame.text.strip() and slide._element.get("show") not in ("0", "false"):
+            yield number, Block("text", f"Notes: {' '.join(frame.text.split())}", place={"slide": number})
 
 
 def _read_xlsx(path: Path, name: str) -> Parsed:
@@ -342,13 +378,30 @@ def _read_tsv(path: Path, name: str) -> Parsed:
     return Parsed(list(csv_blocks(canonical(decode(path.read_bytes())), delimiter="\t")))
 
 
+_BULLET: Final = re.compile(r"\s*[•◦▪‣·●○■\uf0b7]\s*")
+
+
+def _with_bullets_as_items(blocks: Iterable[Block]) -> list[Block]:
+    """Lists that a writer made by hand, or a program that knows no lists: lines that begin with a bullet."""
+    found = []
+    for block in blocks:
+        bullet = _BULLET.match(block.text) if block.category in ("text", "list_item") else None
+        if bullet is None:
+            found.append(block)
+        elif bullet.end() < len(block.text):
+            found.append(replace(block, category="list_item", text=block.text[bullet.end() :]))
+    return found
+
+
 def _read_open_document(document: OpenDocument) -> Parsed:
-    return Parsed(document.blocks, _own_title(document.title), document.slides, document.warnings)
+    return Parsed(
+        _with_bullets_as_items(document.blocks), _own_title(document.title), document.slides, document.warnings
+    )
 
 
 def _read_rtf(path: Path, name: str) -> Parsed:
     blocks, title = rtf_blocks(path.read_bytes())
-    return Parsed(blocks, _own_title(title))
+    return Parsed(_with_bullets_as_items(blocks), _own_title(title))
 
 
 # -- mail and data -----------------------------------------------------------------------------------------------------

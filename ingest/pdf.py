@@ -13,6 +13,7 @@ from typing import Any, Final
 
 import numpy as np
 import pypdfium2 as pdfium
+from numpy.typing import NDArray
 
 from ingest.canonical import assemble_pages, canonical
 from ingest.errors import DocumentError
@@ -20,7 +21,7 @@ from ingest.language import detect_language
 from ingest.layout import lay_out
 from ingest.model import PageMap, ParsedDocument
 from ingest.page_objects import read_objects
-from ingest.page_reading import displayed, read_characters, read_drawn, to_display
+from ingest.page_reading import displayed, read_characters, to_display
 from ingest.page_text import Page
 from ingest.recognition import (
     DOTS_PER_INCH,
@@ -185,13 +186,23 @@ def _read_page(document: Any, index: int, name: str) -> _Look:
         width, height = page.get_size()
         _check_size(width, height, index + 1, name)
         matrix = to_display(page)
-        _, rules = read_drawn(page, matrix)
-        drawn = read_objects(page, lambda boxes: displayed(boxes, matrix))
+
+        def shown_at(boxes: NDArray[np.float64]) -> NDArray[np.float64]:
+            return displayed(boxes, matrix)
+
+        drawn = read_objects(page, shown_at)
         textpage = page.get_textpage()
         try:
             read = read_characters(textpage, matrix, (width, height))
-            whole = Page(index + 1, width, height, read.characters, read.boxes, read.styles, read.style_of, rules)
-            hidden = hidden_in(whole, drawn, lambda scale: _picture(page, scale), outside=read.outside)
+            whole = Page(index + 1, width, height, read.characters, read.boxes, read.styles, read.style_of, drawn.rules)
+            hidden = hidden_in(
+                whole,
+                drawn,
+                lambda scale: _picture(page, scale),
+                shown_at,
+                shapeless=read.shapeless,
+                outside=read.outside,
+            )
         finally:
             textpage.close()
     finally:
@@ -205,7 +216,7 @@ def _read_page(document: Any, index: int, name: str) -> _Look:
         unnamed=read.errors,
         strange=len(visible) >= 10 and max(read.errors, nameless) > 0.3 * len(visible),
         pictured=drawn.pictured(width, height),
-        paths=drawn.paths,
+        paths=len(drawn.paths),
         hidden=hidden,
     )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from dataclasses import dataclass
 from typing import Any, Final
@@ -18,6 +19,7 @@ _HEADINGS: Final = ("h1", "h2", "h3", "h4", "h5", "h6")
 _TABLE_PARTS: Final = ("thead", "tbody", "tfoot", "tr", "td", "th", "caption", "colgroup", "col")
 _INLINE: Final = ("font", "span", "b", "i", "u", "em", "strong", "center", "small", "big", "a")
 _LAID_OUT: Final = (*_HEADINGS, "form", "article", "section", "nav", "main", "aside")
+_UNBROKEN: Final = ("pre", "li", "td", "th", "dt", "dd", "caption", *_HEADINGS)  # stay one block
 _LONG_CELL_CHARS: Final = 1500  # more than any table's cell; a column of a page that a table lays out
 _DECLARED: Final = re.compile(rb"""(?:charset|encoding)\s*=\s*["']?([\w-]{3,30})""", re.IGNORECASE)
 _TITLE: Final = re.compile(r"<title[^>]*>(.*?)</title>", re.IGNORECASE | re.DOTALL)
@@ -48,13 +50,27 @@ def shown_page(markup: str) -> ShownPage | None:
     for element in list(root.iter()):
         if element.tag in _NOT_SHOWN and element.getparent() is not None:
             element.drop_tree()
-        elif element.tag == "br":
-            element.tail = " " + (element.tail or "")
     _unlay(root)
+    for element in list(root.iter("br")):
+        _break_line(element)
     if deep:
         root = _flattened(root)
     headings = frozenset(squashed(heading.text_content()) for heading in root.iter(*_HEADINGS))
     return ShownPage(lxml_html.tostring(root, encoding="unicode"), headings, tuple(findings))
+
+
+def _break_line(br: Any) -> None:
+    """A line break is a blank, and two of them are the end of a paragraph, as pages without paragraphs have them."""
+    around = {ancestor.tag for ancestor in br.iterancestors(*_UNBROKEN)}
+    br.tail = ("\n" if "pre" in around else " ") + (br.tail or "")
+    if "pre" in around:
+        br.drop_tag()
+        return
+    before = br.getprevious()
+    if not around and before is not None and before.tag == "br" and not (before.tail or "").strip():
+        br.tag = "div"
+        for inline in list(itertools.takewhile(lambda one: one.tag in _INLINE, br.iterancestors())):
+            inline.drop_tag()  # one that runs over paragraphs would hold them together
 
 
 def _root(text: str) -> tuple[Any, bool]:

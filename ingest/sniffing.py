@@ -294,6 +294,25 @@ _WESTERN: Final = re.compile(
 _SYMBOL_IN_WORD: Final = re.compile(r"[^\W\d_][¹²³¼½¾¿¡º¶§¤¥¦¨ª«¬¯°±´·¸»×÷\x80-\x9f][^\W\d_]")
 
 
+_MULTIBYTE: Final = re.compile(r"big5|cp9(32|36|49|50)|johab|euc|gb|hz|shift|iso2022")
+_RUSSIAN_WORD: Final = re.compile(r"[А-ЯЁ]?[а-яё]+|[А-ЯЁ]+")
+_MIN_HIGH_BYTES: Final = 8
+
+
+def _cyrillic(content: bytes) -> str | None:
+    """The Cyrillic encoding in which nearly all that is not ASCII makes words in one case, with a capital at most.
+
+    Statistics takes such texts, when short, for Chinese or Japanese, which in turn make no such words.
+    """
+    found: list[tuple[int, str]] = []
+    for encoding in ("cp1251", "koi8_r"):  # where one has small letters, the other has capitals
+        words = re.findall(r"[^\x00-\x7f]+", content.decode(encoding, "replace"))
+        high = sum(map(len, words))
+        if high >= _MIN_HIGH_BYTES and sum(len(w) for w in words if _RUSSIAN_WORD.fullmatch(w)) > 0.9 * high:
+            found.append((sum(map(str.islower, "".join(words))), encoding))
+    return max(found)[1] if found else None
+
+
 def _mostly_text(head: bytes) -> bool:
     controls = len(head) - len(head.translate(None, _CONTROL))
     return controls <= 0.2 * len(head)
@@ -339,6 +358,8 @@ def decode(content: bytes, *, declared: str | None = None) -> str:
     guess = best.encoding if best is not None else "cp1252"
     if guess.startswith(("utf_16", "utf_32", "utf_7")):  # looked for above; on a few bytes statistics sees it anywhere
         guess = "cp1252"
+    if _MULTIBYTE.match(guess.lower()):
+        guess = _cyrillic(sample) or guess
     broken = content.decode("utf-8", "replace")
     if broken.count("\ufffd") <= 0.01 * len(broken) and sum(ord(c) > 127 for c in broken) > 3 * broken.count("\ufffd"):
         return broken  # UTF-8 with a few broken bytes

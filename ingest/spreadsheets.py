@@ -18,6 +18,7 @@ from ingest.canonical import Block
 ROWS_PER_BLOCK: Final = 20  # about what one chunk holds, so that a row is always read with its header
 MAX_COLUMNS: Final = 2000
 _MAX_CELL_CHARS: Final = 20_000
+_MAX_HEADER_ROWS: Final = 3
 _DELIMITERS: Final = ",;\t|"
 _NUMBER: Final = re.compile(r"[-+(]?[\d.,\s]*\d\)?\s*[%€$£]?|\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}.*")
 
@@ -71,13 +72,13 @@ def xlsx_blocks(path: Path) -> tuple[list[Block], list[str], str]:
 
 def sheet_blocks(rows: Iterable[Row], sheet: str) -> Iterator[Block]:
     """Blocks of one sheet, whatever program it is from."""
-    for area in _areas(rows):
+    for area in _with_headers(_areas(rows)):
         yield from _area_blocks(area, {"sheet": sheet})
 
 
 def _sheet_rows(sheet: Any) -> Iterator[Row]:
-    for number, cells in enumerate(sheet.iter_rows(max_col=MAX_COLUMNS), 1):
-        row = [_shown(cell) for cell in cells]
+    for number, cells in enumerate(sheet.iter_rows(), 1):  # given max_col, openpyxl fills every row up to it
+        row = [_shown(cell) for cell in cells[:MAX_COLUMNS]]
         while row and not row[-1]:
             row.pop()
         yield number, row
@@ -112,6 +113,24 @@ def _areas(rows: Iterable[Row]) -> Iterator[list[Row]]:
             yield list(area)
 
 
+def _with_headers(areas: Iterable[list[Row]]) -> Iterator[list[Row]]:
+    """Areas, with a header that an empty row sets off from its numbers put on top of them again."""
+    header: list[Row] = []
+    for area in areas:
+        if header and area[0][0] == header[-1][0] + 2 and any(map(_NUMBER.fullmatch, area[0][1][1:])):
+            area = header + area
+        elif header:
+            yield header
+        header = []
+        short = len(area) <= _MAX_HEADER_ROWS and all(sum(map(bool, cells)) > 1 for _, cells in area)
+        if short and not any(_NUMBER.fullmatch(cell) for _, cells in area for cell in cells):
+            header = area
+        else:
+            yield area
+    if header:
+        yield header
+
+
 def _area_blocks(area: Sequence[Row], place: dict[str, str | int]) -> Iterator[Block]:
     """One area: lines of a single cell are text, the rest is a table under its first row."""
     first = next((at for at, (_, cells) in enumerate(area) if sum(map(bool, cells)) > 1), None)
@@ -132,9 +151,9 @@ def _table_blocks(rows: Sequence[Row], place: dict[str, str | int]) -> Iterator[
     lines = [
         (number, " | ".join(cells[c] if c < len(cells) else "" for c in used).rstrip(" |")) for number, cells in rows
     ]
-    named = len(rows) > 1 and not any(_NUMBER.fullmatch(cell) for cell in rows[0][1] if cell)
-    header = [lines[0][1]] if named else []
-    body = lines[1:] if named else lines
+    above = _header_rows(rows, len(used))
+    header = [line for _, line in lines[:above]]
+    body = lines[above:]
     for at in range(0, len(body), ROWS_PER_BLOCK):
         block = body[at : at + ROWS_PER_BLOCK]
         start = lines[0][0] if at == 0 else block[0][0]
@@ -143,3 +162,13 @@ def _table_blocks(rows: Sequence[Row], place: dict[str, str | int]) -> Iterator[
             "\n".join([*header, *(line for _, line in block)]),
             place={**place, "first_row": start, "last_row": block[-1][0]},
         )
+
+
+def _header_rows(rows: Sequence[Row], columns: int) -> int:
+    """How many rows name the columns: the first, and those that fill the gaps it leaves, down to the first number."""
+    numbered = [any(_NUMBER.fullmatch(cell) for cell in cells) for _, cells in rows[: _MAX_HEADER_ROWS + 1]]
+    if len(rows) < 2 or numbered[0]:
+        return 0
+    if sum(map(bool, rows[0][1])) < columns and True in numbered:
+        return numbered.index(True)
+    return 1

@@ -201,6 +201,8 @@ _NAMED: Final[dict[str, Colour]] = {
     "darkgrey": (169, 169, 169), "gainsboro": (220, 220, 220), "floralwhite": (255, 250, 240),
     "azure": (240, 255, 255), "mintcream": (245, 255, 250), "aliceblue": (240, 248, 255),
 }  # fmt: skip
+_NUMERAL: Final = r"(\d{1,9}(?:\.\d{0,9})?|\.\d{1,9})"
+_RGB: Final = re.compile(rf"rgba?\(\s*{_NUMERAL}[\s,]+{_NUMERAL}[\s,]+{_NUMERAL}(?:[\s,/]+{_NUMERAL}(%?))?\s*\)")
 _LENGTH: Final = re.compile(r"([-+]?(?:\d+\.?\d*|\.\d+))\s*(px|pt|em|rem|%|in|cm|mm|pc|vw|vh)?")
 _PIXELS_IN: Final = {
     "": 1, "px": 1, "pt": 4 / 3, "rem": 16, "in": 96, "cm": 37.8, "mm": 3.78, "pc": 16, "vw": 12.8, "vh": 8
@@ -223,7 +225,7 @@ def colour(value: str) -> Colour | str | None:
         return int(digits[:2], 16), int(digits[2:4], 16), int(digits[4:6], 16)
     if re.fullmatch(r"#[0-9a-f]{3,4}", value):
         return colour("#" + "".join(2 * digit for digit in value[1:]))
-    matched = re.fullmatch(r"rgba?\(\s*([\d.]+)[\s,]+([\d.]+)[\s,]+([\d.]+)(?:[\s,/]+([\d.]+)(%?))?\s*\)", value)
+    matched = _RGB.fullmatch(value)
     if not matched:
         return None
     if matched[4] and float(matched[4]) / (100 if matched[5] else 1) < 0.05:

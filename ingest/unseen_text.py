@@ -16,8 +16,9 @@ import pypdfium2.raw as raw
 from numpy.typing import NDArray
 
 from ingest.canonical import canonical
+from ingest.doubts import doubted, render_modes
 from ingest.model import Finding
-from ingest.page_objects import Drawn, colour_of
+from ingest.page_objects import MOST_OBJECTS, Drawn, fill_colours
 from ingest.page_text import Page
 from ingest.suspicion import excerpt_of, instructions_in
 
@@ -29,7 +30,6 @@ _VISIBLE: Final = 0.3  # share of a style's letters that must leave a trace in t
 _MOSTLY: Final = 0.7
 _WORDS_WORTH: Final = 8  # letters
 _WORTH_TELLING: Final = 4  # letters: one that a drawing covers is no secret
-_MOST_DRAWN: Final = 4000  # objects beside the text; to render a drawing of more may take many seconds
 _LATIN: Final = 0x250  # code points below have shapes even where the file brings no font
 _SCALE: Final = 1.0  # pixels per point
 _MAX_STYLES: Final = 20_000
@@ -54,47 +54,57 @@ class Hidden:
     scanners_layer: bool  # the page's text is invisible and lies over a picture of it: text that a scanner recognised
 
 
-def hidden_in(page: Page, drawn: Drawn, picture: Callable[[float], NDArray[np.uint8]], *, outside: str = "") -> Hidden:
+def hidden_in(
+    page: Page,
+    drawn: Drawn,
+    picture: Callable[[float], NDArray[np.uint8]],
+    displayed: Callable[[NDArray[np.float64]], NDArray[np.float64]],
+    *,
+    shapeless: frozenset[int] = frozenset(),
+    outside: str = "",
+) -> Hidden:
     """Find the styles whose text nobody sees.
 
     Args:
-        picture: renders the page at so many pixels per point, (height, width, 3); called once, if at all.
+        picture: renders the page at so many pixels per point, (height, width, 3); called once, if at all: only where
+            the page's objects give a reason.
+        displayed: turns (n, 4) left, bottom, right, top in user space into x0, y0, x1, y1 as displayed.
+        shapeless: styles with letters that have no outline.
         outside: text that was already left out, because it stands beyond the page's edges. Told only where it
             addresses an assistant: printers' marks and the other half of a spread stand there, too.
     """
     scanned = drawn.pictured(page.width, page.height) >= _SCANNED
     style_of = np.array(page.style_of, np.int64)
     counts = np.bincount(style_of[style_of >= 0], minlength=len(page.styles))
-    centres = _centres(page, style_of)
-    why: dict[int, str] = {}
-    doubtful: set[int] = set()
-    layer: set[int] = set()
-    for at, style in enumerate(page.styles[:_MAX_STYLES]):
-        if not style.run or not counts[at]:
-            continue
-        drawing = ctypes.cast(style.run, raw.FPDF_PAGEOBJECT)
-        mode = raw.FPDFTextObj_GetTextRenderMode(drawing)
-        if mode == _INVISIBLE:
-            if scanned:
-                layer.add(at)
-            else:
-                why[at] = "mode"
-            continue
-        if mode not in (0, 4):  # 0: filled; 4: filled, and clips what follows
-            continue
-        colour = colour_of(drawing)
-        if colour is None:
-            continue
-        if colour[3] < _FAINT_ALPHA:
-            why[at] = "alpha"
-        elif _like_background(colour[:3], centres[at], drawn, drawn.order.get(style.run, 1 << 60)):
-            doubtful.add(at)
+    asked = np.array([at for at, style in enumerate(page.styles[:_MAX_STYLES]) if style.run and counts[at]], np.int64)
+    texts = [page.styles[at].run for at in asked.tolist()]
+    modes, colours = render_modes(texts), fill_colours(texts)
+    invisible = modes == _INVISIBLE
+    plain = ((modes == 0) | (modes == 4)) & (colours[:, 3] >= 0)  # 0: filled; 4: filled, and clips what follows
+    faint = plain & (colours[:, 3] < _FAINT_ALPHA)
+    order = np.array([drawn.order.get(text, 1 << 60) for text in texts], np.int64)
+    like = _like_background(colours[:, :3], _centres(page, style_of)[asked], order, drawn)
+    layer = set(asked[invisible].tolist()) if scanned else set()
+    doubtful = set(asked[plain & ~faint & like].tolist())
+    why: dict[int, str] = {} if scanned else dict.fromkeys(asked[invisible].tolist(), "mode")
+    why |= dict.fromkeys(asked[faint].tolist(), "alpha")
     letters = _letters(page, style_of, frozenset(why))
     tiny = _tiny(page, style_of, letters)
     why |= dict.fromkeys(tiny, "tiny")
     letters &= ~np.isin(style_of, tiny)
-    if drawn.objects >= _MOST_DRAWN:
+    crowded = drawn.objects >= MOST_OBJECTS  # to render a drawing of so much may take many seconds
+    if crowded:
         letters &= np.isin(style_of, sorted(doubtful))
+    else:
+        left = np.isin(asked, style_of[letters])
+        boxes = _around(page, style_of, letters)[asked[left]]
+        if not (
+            scanned
+            or doubtful
+            or not shapeless.isdisjoint(asked[left].tolist())
+            or (left.any() and doubted(page, drawn, asked[left], boxes, colours[left], displayed))
+        ):
+            letters[:] = False
     if letters.any():
         traced, looked = _traces(page, style_of, letters, picture(_SCALE))
         beneath = scanned and traced.sum() > _MOSTLY * looked.sum()  # visible text that a scan was laid over
@@ -151,17 +161,29 @@ def _tiny(page: Page, style_of: NDArray[np.int64], letters: NDArray[np.bool_]) -
     return [int(at) for at in np.flatnonzero(small & (tallest > 0) & (tallest < _TINY_POINTS))]
 
 
-def _like_background(colour: tuple[int, ...], centre: NDArray[np.float64], drawn: Drawn, order: int) -> bool:
-    """Whether the plain shapes beneath leave the text without contrast; white paper where there are none."""
-    background = np.array([255, 255, 255])
-    if len(drawn.fills):
-        x, y = centre
-        f = drawn.fills
-        under = (f[:, 0] <= x) & (x <= f[:, 2]) & (f[:, 1] <= y) & (y <= f[:, 3])
-        under &= (drawn.fill_order < order) & (drawn.colours[:, 0] >= 0)
-        if under.any():
-            background = drawn.colours[np.flatnonzero(under)[-1]]
-    return bool(np.abs(np.array(colour) - background).max() <= _SAME_COLOUR) or min(colour) >= 255 - _SAME_COLOUR
+def _around(page: Page, style_of: NDArray[np.int64], letters: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """(styles, 4): the box around each style's letters."""
+    around = np.repeat(np.array([[np.inf, np.inf, -np.inf, -np.inf]]), len(page.styles), axis=0)
+    at = np.flatnonzero(letters)
+    at = at[np.argsort(style_of[at], kind="stable")]
+    if len(at):
+        styles, first = np.unique(style_of[at], return_index=True)
+        around[styles, :2] = np.minimum.reduceat(page.boxes[at, :2], first)
+        around[styles, 2:] = np.maximum.reduceat(page.boxes[at, 2:], first)
+    return around
+
+
+def _like_background(
+    colours: NDArray[np.int64], centres: NDArray[np.float64], order: NDArray[np.int64], drawn: Drawn
+) -> NDArray[np.bool_]:
+    """(n,): whether the plain shapes beneath leave a text without contrast; white paper where there are none."""
+    background = np.full((len(colours), 3), 255)
+    for box, colour, at in zip(drawn.fills, drawn.colours, drawn.fill_order.tolist(), strict=True):
+        if colour[0] >= 0:
+            inside = (box[:2] <= centres).all(axis=1) & (centres <= box[2:]).all(axis=1)
+            background[inside & (at < order)] = colour
+    near: NDArray[np.bool_] = np.abs(colours - background).max(axis=1, initial=0) <= _SAME_COLOUR
+    return near | (colours.min(axis=1, initial=255) >= 255 - _SAME_COLOUR)
 
 
 def _traces(

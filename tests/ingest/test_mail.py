@@ -231,6 +231,10 @@ def properties(header: int, numbers: dict[int, int], texts: dict[int, bytes], ki
     return streams
 
 
+def wide(text: str) -> bytes:
+    return text.encode("utf-16-le")
+
+
 def outlook(body: str | None, attachments: list[Tree], kind: str = "IPM.Note", html: bytes | None = None) -> bytes:
     texts = {0x001A: kind.encode("utf-16-le"), 0x0037: "Plans".encode("utf-16-le")}
     if body is not None:
@@ -290,6 +294,25 @@ def test_a_mail_inside_an_outlook_mail_becomes_an_internet_message(tmp_path: Pat
     again = read(found.attachments[0].content, tmp_path)
     assert again.subject == "Größe" and again.bodies == (("The inner words für alle.", False),)
     assert again.header.startswith('From: "Anna Berg"')
+    assert again.attachments == ()
+
+
+def test_a_mail_inside_an_outlook_mail_keeps_its_attachments(tmp_path: Path) -> None:
+    content = bytes(range(256)) * 3
+    innermost = properties(24, {}, {0x0037: wide("Deepest"), 0x1000: wide("Last words.")}, {})
+    within = properties(8, {0x3705: 5}, {}, {})
+    within["__substg1.0_3701000D"] = innermost
+    inner = properties(24, {}, {0x0037: wide("Inner"), 0x1000: wide("Inner words: schön.")}, {})
+    inner["__attach_version1.0_#00000000"] = attachment("Größe ½.pdf", content)
+    inner["__attach_version1.0_#00000001"] = within
+    holder = properties(8, {0x3705: 5}, {}, {})
+    holder["__substg1.0_3701000D"] = inner
+    found = open_outlook(outlook("Outer.", [holder]), tmp_path)
+    again = read(found.attachments[0].content, tmp_path)
+    assert again.bodies == (("Inner words: schön.", False),)
+    assert [one.name for one in again.attachments] == ["Größe ½.pdf", "Deepest.eml"]
+    assert again.attachments[0].content == content
+    assert read(again.attachments[1].content, tmp_path).bodies[0][0].strip() == "Last words."
 
 
 @pytest.mark.parametrize(

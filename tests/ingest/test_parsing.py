@@ -140,6 +140,37 @@ def test_a_page_laid_out_by_a_table_is_read_as_its_blocks(read: Read) -> None:
     ]
 
 
+def test_two_line_breaks_end_a_paragraph_and_one_does_not(read: Read) -> None:
+    document = read(
+        f"<html><body><table><tr><td><font size=2>January 2026<br><br>{SENTENCE}<br>It is<br/> <br/>so.</font></td></tr>"
+        "</table><ul><li>one<br><br>two</li></ul><pre>a<br>b</pre></body></html>",
+        "old.html",
+    )
+    assert shown(document) == [
+        ("text", 0, "January 2026"),
+        ("text", 0, f"{SENTENCE} It is"),
+        ("text", 0, "so."),
+        ("list_item", 0, "one two"),
+        ("code", 0, "a\nb"),
+    ]
+
+
+def test_a_whole_text_in_typewriter_letters_is_divided(read: Read) -> None:
+    document = read("<pre>STAFF RULES\n\n" + f"{SENTENCE}\n\n" * 150 + "</pre>", "act.html")
+    assert shown(document)[0] == ("title", 0, "STAFF RULES") and len(document.elements) == 151
+
+
+def test_org(read: Read) -> None:
+    document = read(f"* Leave\n{SENTENCE}\n** Days\n- five\n", "leave.org")
+    assert document.title == "Leave" and document.media_type == "text/plain"
+    assert [category for category, _, _ in shown(document)] == ["title", "text", "title", "list_item"]
+
+
+def test_bullets_made_by_hand_are_list_items(read: Read) -> None:
+    document = read(b"{\\rtf1\\ansi\\pard Bring:\\par\\pard\\bullet  a coat\\par\\pard\\bullet\\par}", "a.rtf")
+    assert shown(document) == [("text", 0, "Bring:"), ("list_item", 0, "a coat")]
+
+
 def test_an_old_page_that_closes_no_tag_is_read_to_its_end(read: Read) -> None:
     page = "<html><body>" + "".join(f"<font size=2><p>Rule {number} of the house." for number in range(400))
     assert "Rule 399 of the house." in read(page, "old.html").text
@@ -194,6 +225,38 @@ def test_word(read: Read, tmp_path: Path) -> None:
         ("title", 1, "Exceptions"),
         ("table", 0, "Grade | Days\nHead | 30"),
     ]
+
+
+def test_numbered_capitals_of_word_are_titles_and_comments_are_told(read: Read, tmp_path: Path) -> None:
+    document = docx.Document()
+    document.add_paragraph("A. PURPOSE OF THE RULES")
+    paragraph = document.add_paragraph(SENTENCE)
+    document.add_paragraph("DOYLESTOWN, PA 18901")
+    document.add_comment(paragraph.runs, text="Is this so?", author="A")
+    document.save(str(tmp_path / "a.docx"))
+    parsed = read(tmp_path / "a.docx", "a.docx")
+    assert shown(parsed) == [
+        ("title", 1, "A. PURPOSE OF THE RULES"), ("text", 0, SENTENCE), ("text", 0, "DOYLESTOWN, PA 18901"),
+    ]  # fmt: skip
+    assert parsed.title == "A. PURPOSE OF THE RULES" and parsed.warnings == (
+        "Comments in the margin are not read (1).",
+    )
+
+
+def test_speakers_notes_follow_their_slide_and_those_of_hidden_slides_are_away(read: Read, tmp_path: Path) -> None:
+    presentation = pptx.Presentation()
+    presentation.core_properties.title = "PowerPoint-Präsentation"
+    for title, note in (("Leave", SENTENCE), ("Days", ""), ("Secret", "Do not tell.")):
+        slide = presentation.slides.add_slide(presentation.slide_layouts[0])
+        slide.shapes.title.text = title
+        slide.notes_slide.notes_text_frame.text = note
+    slide._element.set("show", "0")
+    presentation.save(str(tmp_path / "a.pptx"))
+    parsed = read(tmp_path / "a.pptx", "a.pptx")
+    assert [(category, text) for category, _, text in shown(parsed)] == [
+        ("title", "Leave"), ("text", f"Notes: {SENTENCE}"), ("title", "Days"),
+    ]  # fmt: skip
+    assert parsed.title == "Leave" and [e.place["slide"] for e in parsed.elements] == [1, 1, 2]
 
 
 def test_slides(read: Read, tmp_path: Path) -> None:

@@ -48,3 +48,34 @@ def test_no_row_is_lost_or_told_twice(rows: list[tuple[str, int]]) -> None:
     blocks = list(csv_blocks("name,days\n" + "".join(f"{name},{days}\n" for name, days in rows), delimiter=","))
     lines = [line for block in blocks for line in block.text.split("\n")[1:]]
     assert lines == [f"{name} | {days}" for name, days in rows]
+
+
+def test_a_header_of_two_rows_set_off_by_an_empty_one_is_kept_over_every_block(tmp_path: Path) -> None:
+    workbook = openpyxl.Workbook()
+    sheet = workbook.active
+    sheet.title = "Results"
+    for row in (
+        ["In millions", None, "January to June"],
+        [None, "Sales", "Profit"],
+        [],
+        ["North", 12, 3],
+        ["South", 9],
+    ):
+        sheet.append(row)
+    sheet.append([])
+    sheet.append(["(a)", "Not significant."])
+    workbook.save(tmp_path / "a.xlsx")
+    blocks, _, _ = xlsx_blocks(tmp_path / "a.xlsx")
+    assert [(block.text, block.place["first_row"], block.place["last_row"]) for block in blocks] == [
+        ("In millions |  | January to June\n | Sales | Profit\nNorth | 12 | 3\nSouth | 9", 1, 5),
+        ("(a) | Not significant.", 7, 7),
+    ]
+
+
+def test_rows_of_a_sheet_that_claims_the_last_column_are_read_to_the_limit(tmp_path: Path) -> None:
+    workbook = openpyxl.Workbook()
+    workbook.active.append(["first", "second"])
+    workbook.active.cell(1, 16_000, "far away")
+    workbook.save(tmp_path / "a.xlsx")
+    blocks, _, _ = xlsx_blocks(tmp_path / "a.xlsx")
+    assert [block.text for block in blocks] == ["first | second"]
