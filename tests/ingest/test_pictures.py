@@ -151,6 +151,9 @@ def test_each_recognised_page_brings_its_own_computing_time(tmp_path: Path) -> N
     pages[0].save(tmp_path / "two.tiff", save_all=True, append_images=pages[1:])
     with Parser(ParserLimits(cpu_s=1, cpu_s_per_mb=0, recognition_cpu_s=60)) as parser:
         assert parser.parse(tmp_path / "two.tiff", name="two.tiff").page_count == 2
-    with Parser(ParserLimits(cpu_s=1, cpu_s_per_mb=0, recognition_cpu_s=0)) as parser, pytest.raises(DocumentError) as refused:
+    with (
+        Parser(ParserLimits(cpu_s=1, cpu_s_per_mb=0, recognition_cpu_s=0)) as parser,
+        pytest.raises(DocumentError) as refused,
+    ):
         parser.parse(tmp_path / "two.tiff", name="two.tiff")
     assert refused.value.reason == "timeout"
