@@ -76,9 +76,11 @@ class Quoth:
         def client() -> openai.OpenAI:
             return _openai_client(environ)
 
+        # several files at a time make better use of the processors than several threads on one
+        threads = max(1, (os.cpu_count() or 1) // settings.workers)
         self.spaces = Spaces(
             self.database,
-            lambda setting: embedder_from(setting, threads=os.cpu_count() or 1, openai_client_factory=client),
+            lambda setting: embedder_from(setting, threads=threads, openai_client_factory=client),
             settings.embedder,
             say,
         )

@@ -116,6 +116,8 @@ def index_beir(tests: TestCollection, pipeline: Pipeline, progress: Progress) ->
             readers=SCRATCH_READERS,
         )
     progress("", "indexing", len(missing), len(missing))
+    if missing:
+        pipeline.merge()
     return len(missing)
 
 

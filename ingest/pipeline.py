@@ -27,6 +27,7 @@ from ingest.indexing import index_document, index_profile
 from ingest.intake import BULK, FEW, Handed, Intake, Item
 from ingest.model import DocumentId, ParsedDocument, Receipt
 from ingest.originals import Originals, snapshot
+from ingest.segments import merge_segments
 from ingest.spaces import Spaces
 from ingest.storing import Identity, NewVersion
 from ingest.worker import Worker
@@ -248,6 +249,7 @@ class Pipeline:
         more = True
         pause_s = POLL_S[0]
         complete = False
+        taken = 0
         try:
             while more or tickets:
                 while more and len(tickets) < AHEAD:
@@ -271,6 +273,7 @@ class Pipeline:
                             break
                         tickets.popleft()
                         moved = True
+                        taken += 1
                         if item is None:
                             continue  # its document was removed, and the row with it
                         yield self._receipt_of(item)
@@ -284,6 +287,8 @@ class Pipeline:
                 if tickets and not moved:
                     self.ensure_worker()
                     time.sleep(pause_s)
+            if taken >= A_FEW:
+                self.merge()
             complete = True
         finally:
             if not complete:
@@ -306,6 +311,10 @@ class Pipeline:
             alive = queueing.worker_alive(connection)
         if not alive:
             self._worker.start()
+
+    def merge(self) -> int:
+        """Merge small segments of postings at once, where no worker may live to do it; returns how many went."""
+        return merge_segments(self._database, settled=timedelta(0))
 
     # -- without the queue -------------------------------------------------------------------------------------------
 

@@ -85,20 +85,11 @@ def _idf(chunks: int, df: int) -> float:
     return math.log1p((chunks - df + 0.5) / (df + 0.5))
 
 
-def _readable(blocks: Sequence[Postings], readable: NDArray[np.bool_]) -> Postings:
-    """One term's postings among what the mask lets through, ids rising."""
-    parts = []
-    for block in blocks:
-        end = int(np.searchsorted(block.ids, readable.size))
-        keep = readable[block.ids[:end]]
-        parts.append((block.ids[:end][keep], block.tf[:end][keep], block.dl[:end][keep]))
-    if not parts:
-        return Postings(np.zeros(0, np.int32), np.zeros(0, np.uint8), np.zeros(0, np.uint16))
-    ids, tf, dl = (np.concatenate(part) for part in zip(*parts, strict=True))
-    if ids.size > 1 and not (ids[1:] > ids[:-1]).all():  # segments that lie within one another
-        order = np.argsort(ids)
-        ids, tf, dl = ids[order], tf[order], dl[order]
-    return Postings(ids, tf, dl)
+def _readable(one: Postings, readable: NDArray[np.bool_]) -> Postings:
+    """One term's postings among what the mask lets through."""
+    end = int(np.searchsorted(one.ids, readable.size))
+    keep = readable[one.ids[:end]]
+    return Postings(one.ids[:end][keep], one.tf[:end][keep], one.dl[:end][keep])
 
 
 def _holding(postings: dict[str, Postings], phrases: Sequence[list[str]], size: int) -> NDArray[np.bool_] | None:

@@ -63,7 +63,7 @@ class LocalReranker:
 
     sentence_weight: float = 0.3
     coverage_weight: float = 0.1
-    identifier_weight: float = 0.5
+    identifier_weight: float = 0.1
     name: str = "local"
 
     def scores(self, asked: Asked, candidates: Sequence[Hit], *, budget_s: float) -> list[float]:

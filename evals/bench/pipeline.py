@@ -29,7 +29,7 @@ from sqlalchemy import text
 from assistant.bootstrap import Quoth, open_quoth
 from ingest import postgres, storing, taking
 
-LOOK_EVERY_S: Final = 0.2
+LOOK_EVERY_S: Final = 1.0  # looking costs something itself
 NOUNS: Final = (
     "depot crate shelf caretaker invoice ferry harbour ledger turbine orchard kiln beacon turnstile warehouse engine "
     "permit contract parcel bridge tunnel greenhouse workshop archive locker fountain pump valve generator roof"
