@@ -135,9 +135,8 @@ def report(readings: Sequence[Reading], rounds: int) -> None:
     )
     print("more that Quoth has, and which of the two has more of them; times: ")
     print("the rival's CPU time as a multiple of Quoth's, median of the rounds\n")
-    print(
-        f"{'pages':>5} {'rival':>9} {'text':>9} {'whole':>9} {'words':>6} {'more':>5} {'text x':>7} {'whole x':>7}  file"
-    )
+    columns = f"{'words':>6} {'more':>5} {'text x':>7} {'whole x':>7}  file"
+    print(f"{'pages':>5} {'rival':>9} {'text':>9} {'whole':>9} {columns}")
     for one in readings:
         times = {
             way: median(rival / max(own, 1e-6) for rival, own in zip(one.cpu_s["rival"], one.cpu_s[way], strict=True))
@@ -147,9 +146,8 @@ def report(readings: Sequence[Reading], rounds: int) -> None:
         shown = " ".join(f"{times[way]:7.1f}" if times else f"{'-':>7}" for way in ("text", "whole"))
         words = f"{one.words_found:6.1%}" if one.comparable and one.words_found is not None else f"{'-':>6}"
         letters = " ".join(f"{one.letters.get(way, 0):9d}" for way in ("rival", "text", "whole"))
-        print(
-            f"{one.pages:5d} {letters} {words} {_more(one):>5} {shown}  {one.path.parent.name}/{one.path.name}{_remark(one)}"
-        )
+        file = f"{one.path.parent.name}/{one.path.name}{_remark(one)}"
+        print(f"{one.pages:5d} {letters} {words} {_more(one):>5} {shown}  {file}")
     counted = [one for one in readings if one.comparable]
     pages = sum(one.pages for one in counted)
     if not counted:
