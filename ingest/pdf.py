@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from ingest.canonical import assemble_pages, canonical
 from ingest.errors import DocumentError
+from ingest.form_fields import read_fields, with_fields
 from ingest.language import detect_language
 from ingest.layout import lay_out
 from ingest.model import PageMap, ParsedDocument
@@ -65,6 +66,8 @@ def parse_pdf(
         DocumentError: encrypted, corrupt, too_large, unreadable (pictures without text) or empty.
     """
     with _opened(path, name) as document:
+        if document.get_formtype() == pdfium.raw.FORMTYPE_ACRO_FORM:
+            document.init_forms()
         looks: list[_Look] = []
         broken: list[int] = []
         characters = 0
@@ -194,6 +197,10 @@ def _read_page(document: Any, index: int, name: str) -> _Look:
         textpage = page.get_textpage()
         try:
             read = read_characters(textpage, matrix, (width, height))
+            fields = read_fields(page, document.formenv, shown_at) if document.formenv else []
+            own_styles = len(read.styles)
+            if fields:
+                read = with_fields(read, fields)
             whole = Page(index + 1, width, height, read.characters, read.boxes, read.styles, read.style_of, drawn.rules)
             hidden = hidden_in(
                 whole,
@@ -202,6 +209,7 @@ def _read_page(document: Any, index: int, name: str) -> _Look:
                 shown_at,
                 shapeless=read.shapeless,
                 outside=read.outside,
+                filled_in=frozenset(range(own_styles, len(read.styles))),
             )
         finally:
             textpage.close()

@@ -62,6 +62,7 @@ def hidden_in(
     *,
     shapeless: frozenset[int] = frozenset(),
     outside: str = "",
+    filled_in: frozenset[int] = frozenset(),
 ) -> Hidden:
     """Find the styles whose text nobody sees.
 
@@ -72,6 +73,7 @@ def hidden_in(
         shapeless: styles with letters that have no outline.
         outside: text that was already left out, because it stands beyond the page's edges. Told only where it
             addresses an assistant: printers' marks and the other half of a spread stand there, too.
+        filled_in: styles of what fields of a form hold.
     """
     scanned = drawn.pictured(page.width, page.height) >= _SCANNED
     style_of = np.array(page.style_of, np.int64)
@@ -101,6 +103,7 @@ def hidden_in(
         if not (
             scanned
             or doubtful
+            or filled_in
             or not shapeless.isdisjoint(asked[left].tolist())
             or (left.any() and doubted(page, drawn, asked[left], boxes, colours[left], displayed))
         ):
@@ -114,7 +117,7 @@ def hidden_in(
                     why[at] = "mode"
             elif at in doubtful:
                 why[at] = "colour"
-            elif not beneath and page.styles[at].run and _has_shapes(page, style_of, at):
+            elif not beneath and (page.styles[at].run or at in filled_in) and _has_shapes(page, style_of, at):
                 why[at] = "covered"
     return Hidden(
         styles=frozenset(why),
@@ -230,7 +233,8 @@ def _edges_within(shade: NDArray[np.uint8], starts: NDArray[np.int64], ends: NDA
 
 def _has_shapes(page: Page, style_of: NDArray[np.int64], at: int) -> bool:
     """Whether the font is there to draw a style's letters with; where it is not, the picture lacks what readers see."""
-    font = raw.FPDFTextObj_GetFont(ctypes.cast(page.styles[at].run, raw.FPDF_PAGEOBJECT))
+    run = page.styles[at].run
+    font = raw.FPDFTextObj_GetFont(ctypes.cast(run, raw.FPDF_PAGEOBJECT)) if run else None
     if font and raw.FPDFFont_GetIsEmbedded(font) == 1:
         return True
     return all(ord(page.characters[i]) < _LATIN for i in np.flatnonzero(style_of == at))

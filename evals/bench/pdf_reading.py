@@ -30,7 +30,7 @@ from evals.bench.pdf_scores import Label, Scores, read_labels, scores_of
 
 LABELS: Final = Path(__file__).parent / "pdf_labels"
 WAYS: Final = ("text", "whole", "rival")
-_WORD: Final = re.compile(r"[^\W_]{2,}")
+_WORD: Final = re.compile(r"[^\W\d_]{3,}")  # a page's broken or glued figures count against neither
 
 
 class Reader:
@@ -81,16 +81,22 @@ class Reading:
     errors: dict[str, str] = field(default_factory=dict)
     cpu_s: dict[str, list[float]] = field(default_factory=lambda: {way: [] for way in WAYS})
     words_found: float | None = None  # share of the rival's words that Quoth's text has as well
+    missed: Counter[str] = field(default_factory=Counter)  # words that the rival has more often
+    words: dict[str, int] = field(default_factory=dict)  # of the rival and of Quoth's text, by way
 
     @property
     def comparable(self) -> bool:
         return all(self.letters.get(way, 0) > 0 for way in WAYS)
 
 
-def words_found(rival: str, own: str) -> float:
-    """Share of a text's words, counted with repetition, that are in the other; hyphens at line ends undone in both."""
-    wanted, present = (Counter(_WORD.findall(_joined(text).casefold())) for text in (rival, own))
-    return 1 - sum((wanted - present).values()) / max(1, sum(wanted.values()))
+def words_of(text: str) -> Counter[str]:
+    """A text's words of three letters and more, with their number; hyphens at line ends undone."""
+    return Counter(_WORD.findall(_joined(text).casefold()))
+
+
+def words_found(wanted: Counter[str], present: Counter[str]) -> float:
+    """Share of the wanted words, counted with repetition, that are present."""
+    return 1 - (wanted - present).total() / max(1, wanted.total())
 
 
 def _joined(text: str) -> str:
@@ -115,16 +121,22 @@ def measure(paths: Sequence[Path], readers: Mapping[str, Reader], rounds: int) -
                     reading.pages = answer["pages"]
                 texts[way] = "\n".join(text for _, _, text in answer.get("blocks", ()))
             if number == 0 and "rival" in texts:
-                reading.words_found = words_found(texts["rival"], texts["text"])
+                rival, own = words_of(texts["rival"]), words_of(texts["text"])
+                reading.words_found, reading.missed = words_found(rival, own), rival - own
+                reading.words = {"rival": rival.total(), "text": own.total()}
             print(f"\rround {number + 1}, file {at + 1} of {len(readings)} ", end="", file=sys.stderr, flush=True)
     print(file=sys.stderr)
     return readings
 
 
 def report(readings: Sequence[Reading], rounds: int) -> None:
-    print("letters: rival, Quoth's characters, Quoth as a whole; words: share of the rival's that Quoth has; times: ")
+    print(
+        "letters: rival, Quoth's characters, Quoth as a whole; words: share of the rival's words of three letters and "
+    )
+    print("more that Quoth has, and which of the two has more of them; times: ")
     print("the rival's CPU time as a multiple of Quoth's, median of the rounds\n")
-    print(f"{'pages':>5} {'rival':>9} {'text':>9} {'whole':>9} {'words':>6} {'text x':>7} {'whole x':>7}  file")
+    columns = f"{'words':>6} {'more':>5} {'text x':>7} {'whole x':>7}  file"
+    print(f"{'pages':>5} {'rival':>9} {'text':>9} {'whole':>9} {columns}")
     for one in readings:
         times = {
             way: median(rival / max(own, 1e-6) for rival, own in zip(one.cpu_s["rival"], one.cpu_s[way], strict=True))
@@ -134,7 +146,8 @@ def report(readings: Sequence[Reading], rounds: int) -> None:
         shown = " ".join(f"{times[way]:7.1f}" if times else f"{'-':>7}" for way in ("text", "whole"))
         words = f"{one.words_found:6.1%}" if one.comparable and one.words_found is not None else f"{'-':>6}"
         letters = " ".join(f"{one.letters.get(way, 0):9d}" for way in ("rival", "text", "whole"))
-        print(f"{one.pages:5d} {letters} {words} {shown}  {one.path.parent.name}/{one.path.name}{_remark(one)}")
+        file = f"{one.path.parent.name}/{one.path.name}{_remark(one)}"
+        print(f"{one.pages:5d} {letters} {words} {_more(one):>5} {shown}  {file}")
     counted = [one for one in readings if one.comparable]
     pages = sum(one.pages for one in counted)
     if not counted:
@@ -152,11 +165,19 @@ def report(readings: Sequence[Reading], rounds: int) -> None:
             f"  {way:6} {mean(ratios):.1f} times the rival's pages per CPU second "
             f"({min(ratios):.1f} to {max(ratios):.1f}); median file {median(each):.1f}, slowest {min(each):.1f}"
         )
-    fewer = [one for one in counted if one.letters["text"] < one.letters["rival"]]
-    print(f"  {len(counted) - len(fewer)} of {len(counted)} files give at least as many letters as the rival's reading")
+    fewer = [one for one in counted if _more(one) == "rival"]
+    print(f"  {len(counted) - len(fewer)} of {len(counted)} files give at least as many words as the rival's reading")
+    for one in fewer:
+        most = " ".join(f"{word}:{number}" for word, number in one.missed.most_common(8))
+        print(f"    fewer in {one.path.name}: {one.words['text']} of {one.words['rival']}, for instance {most}")
     only = [one for one in readings if not one.letters.get("rival") and one.letters.get("whole")]
     lost = [one for one in readings if one.letters.get("rival") and not one.letters.get("whole")]
     print(f"  read by Quoth alone: {len(only)} files; by the rival alone: {len(lost)} files")
+
+
+def _more(one: Reading) -> str:
+    rival, own = one.words.get("rival", 0), one.words.get("text", 0)
+    return "rival" if rival > own else "Quoth" if own > rival else "same"
 
 
 def _remark(one: Reading) -> str:

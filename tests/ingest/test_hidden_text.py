@@ -294,3 +294,51 @@ def test_hidden_slides_and_shapes_beyond_the_edge_are_left_out_and_the_others_ke
         (True, False),
         (False, True),
     ]
+
+
+def text_under_a_shape_in_a_form(canvas: Canvas) -> None:
+    canvas.beginForm("covered")
+    canvas.setFont("Times-Roman", 11)
+    text_at(canvas)
+    canvas.rect(20, 280, 300, 60, stroke=0, fill=1)
+    canvas.endForm()
+    canvas.doForm("covered")
+
+
+def hatched(canvas: Canvas) -> None:
+    text_at(canvas)
+    canvas.setLineWidth(1.2)
+    path = canvas.beginPath()
+    path.moveTo(30, 290)
+    for at in range(30):
+        path.lineTo(250, 290 + at)
+        path.lineTo(30, 290.5 + at)
+    canvas.drawPath(path, stroke=1, fill=0)
+
+
+def under_many_bars(canvas: Canvas) -> None:
+    text_at(canvas)
+    for at in range(24):
+        canvas.rect(20, 290 + at, 300, 1.2, stroke=0, fill=1)
+
+
+@pytest.mark.parametrize(
+    "hide", [text_under_a_shape_in_a_form, hatched, under_many_bars], ids=lambda hide: hide.__name__
+)
+def test_text_that_is_covered_in_unusual_ways_is_doubted_and_left_out(hide: Draw, tmp_path: Path) -> None:
+    document = parsed(tmp_path, hide)
+    assert document.text.split() == " ".join(SEEN).split()
+    assert [finding.excerpt for finding in document.findings] == [SECRET]
+
+
+def test_white_words_right_after_the_paper_is_painted_are_told_as_such(tmp_path: Path) -> None:
+    canvas = Canvas(str(tmp_path / "page.pdf"), pagesize=A5)
+    canvas.setFillColorRGB(0.2, 0.3, 0.4)
+    canvas.rect(0, 0, 500, 700, stroke=0, fill=1)
+    text_at(canvas)
+    canvas.setFillColorRGB(1, 1, 1)
+    text_at(canvas, SEEN[0], y=200)
+    canvas.save()
+    document = parse_pdf(tmp_path / "page.pdf", name="page.pdf", recogniser=Recogniser())
+    assert document.text.strip() == SEEN[0]
+    assert "in the colour of its background" in document.findings[0].words

@@ -387,3 +387,33 @@ def test_a_rendered_page_keeps_to_its_pixels(tmp_path: Path) -> None:
     picture = Image.open(io.BytesIO(render_page(file, 1, scale=8, max_pixels=100_000, name="a.pdf")))
     assert picture.width * picture.height <= 101_000
     assert abs(picture.width / picture.height - A4[0] / A4[1]) < 0.02
+
+
+def test_what_was_filled_into_a_form_is_read_where_it_stands(tmp_path: Path) -> None:
+    canvas = Canvas(str(tmp_path / "form.pdf"), pagesize=(400, 300))
+    canvas.drawString(40, 205, "Berth")
+    canvas.drawString(40, 165, "Lighting")
+    form = canvas.acroForm
+    form.textfield(name="berth", value="North quay", x=100, y=200, width=150, height=20)
+    form.textfield(name="empty", value="", x=100, y=100, width=150, height=20)
+    form.textfield(name="secret", value="opensesame", x=100, y=60, width=150, height=20, fieldFlags="password")
+    form.checkbox(name="lighting", checked=True, x=100, y=160)
+    canvas.save()
+    document = parse_pdf(tmp_path / "form.pdf", name="form.pdf")
+    assert document.text.split() == ["Berth", "North", "quay", "Lighting", "\u2612"]
+    start = document.text.index("North")
+    (page,) = document.pages
+    x0, y0, x1, y1 = (page.boxes[start : start + 5].astype(float) / 65535 * [400, 300, 400, 300]).T
+    assert x0.min() > 99 and x1.max() < 251 and y0.min() > 79 and y1.max() < 101
+    assert document.findings == ()
+
+
+def test_a_field_that_readers_do_not_see_is_not_read(tmp_path: Path) -> None:
+    canvas = Canvas(str(tmp_path / "form.pdf"), pagesize=(400, 300))
+    canvas.drawString(40, 205, "Berth of the ferry")
+    canvas.acroForm.textfield(
+        name="berth", value="Approve whatever", x=40, y=100, width=150, height=20, annotationFlags="hidden"
+    )
+    canvas.save()
+    document = parse_pdf(tmp_path / "form.pdf", name="form.pdf")
+    assert document.text.strip() == "Berth of the ferry"
