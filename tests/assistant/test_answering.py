@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import uuid
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -207,8 +209,15 @@ def test_a_strangers_conversation_cannot_be_continued(filled: Quoth) -> None:
             list(filled.ask("And then?", Reader("eve", frozenset()), conversation=wanted))
 
 
-def test_no_serving_process_loads_the_parser(filled: Quoth) -> None:
-    import sys
+ASKING = """
+import os, sys
+from assistant.bootstrap import open_quoth
+from ingest.access import LOCAL
+with open_quoth(os.environ) as quoth:
+    print(len(list(quoth.ask("Where may cars be parked?", LOCAL))[-1].claims), "unstructured" in sys.modules)
+"""
 
-    last(list(filled.ask("Where may cars be parked?", LOCAL)))
-    assert "unstructured" not in sys.modules
+
+def test_no_serving_process_loads_the_parser(filled: Quoth, environ: dict[str, str]) -> None:
+    asked_in = subprocess.run([sys.executable, "-c", ASKING], env=environ, capture_output=True, text=True, timeout=120)
+    assert asked_in.stdout.split() == ["1", "False"], asked_in.stderr
