@@ -119,6 +119,8 @@ def parse_file(path: Path, kind: Kind, *, name: str) -> ParsedDocument:
     if not title:
         first = next((e for e in elements if e.category == "title" and (e.depth == 0 or e.ordinal == 0)), None)
         title = " ".join(text[first.start : first.end].split())[:300] if first else ""
+        if _SECTION_NUMBER.match(title):  # "1. Purpose" names a section; the file's name says more
+            title = ""
     return ParsedDocument(
         title=title,
         text=text,
@@ -283,6 +285,7 @@ def _read_epub(path: Path, name: str) -> Parsed:
 # -- office files ------------------------------------------------------------------------------------------------------
 
 
+_SECTION_NUMBER: Final = re.compile(r"(?:\d{1,2}(?:\.\d{1,2})+[.)]?|\d{1,2}[.)]|[A-Z][.)]|[IVX]{1,5}[.)])\s+\S")
 _NUMBERED: Final = re.compile(r"([A-Z]|[IVXLC]+|\d[\d.]*)[.)]\s+[^\W\d_]{2}|(CHAPTER|PART|SECTION)\s")
 
 

@@ -238,9 +238,7 @@ def test_numbered_capitals_of_word_are_titles_and_comments_are_told(read: Read, 
     assert shown(parsed) == [
         ("title", 1, "A. PURPOSE OF THE RULES"), ("text", 0, SENTENCE), ("text", 0, "DOYLESTOWN, PA 18901"),
     ]  # fmt: skip
-    assert parsed.title == "A. PURPOSE OF THE RULES" and parsed.warnings == (
-        "Comments in the margin are not read (1).",
-    )
+    assert parsed.title == "" and parsed.warnings == ("Comments in the margin are not read (1).",)
 
 
 def test_speakers_notes_follow_their_slide_and_those_of_hidden_slides_are_away(read: Read, tmp_path: Path) -> None:
@@ -377,3 +375,16 @@ def test_the_same_bytes_give_the_same_document(tmp_path: Path) -> None:
         with Parser() as fresh:
             documents.append(fresh.parse(file, name="a.md"))
     assert documents[0] == documents[1]
+
+
+@pytest.mark.parametrize(
+    ("words", "title"),
+    [
+        ("RULES OF THE HOUSE\nEdition of June.\n\n1. HOW MUCH\n\nTwo days a week are worked at home.\n", ""),
+        ("1. Purpose\n\nTwo days a week are worked at home.\n", ""),
+        ("3 ways to save water\n\nTwo days a week are worked at home.\n", "3 ways to save water"),
+    ],
+)
+def test_a_numbered_section_does_not_name_the_document(read: Read, words: str, title: str) -> None:
+    markdown = "\n".join(f"# {line}" if line[:1].isdigit() else line for line in words.split("\n"))
+    assert read(markdown, "a.md").title == title
