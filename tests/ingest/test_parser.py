@@ -123,7 +123,7 @@ def pdf_bomb(file: Path) -> Path:
         (lambda folder: write(folder / "a.json", b"{" + b"\n"), "corrupt"),
         (lambda folder: write(folder / "a.json", b"[" * 200_000), "unsafe"),
         (lambda folder: write(folder / "a.xml", b'<!DOCTYPE a [<!ENTITY b "c">]><a>&b;</a>'), "unsafe"),
-        (lambda folder: write(folder / "a.html", b"<div>" * 50_000 + b"deep"), "unreadable"),
+        (lambda folder: write(folder / "a.html", b"<div>" * 50_000 + b"deep"), "unsafe"),
         (lambda folder: word_bomb(folder / "a.docx"), "unsafe"),
         (lambda folder: pdf_bomb(folder / "a.pdf"), "unsafe"),
     ],
