@@ -197,9 +197,8 @@ class Catalog:
             queued = (t.c.document_id == document) | (t.c.parent_id == document)
             if named is not None:
                 queued |= (t.c.collection == named.collection) & (t.c.source == named.source)
-                connection.execute(
-                    delete(entry).where(entry.c.collection == named.collection, entry.c.source == named.source)
-                )
+                by_name = (entry.c.collection == named.collection) & (entry.c.source == named.source)
+                connection.execute(delete(entry).where(by_name | (entry.c.document_id == document)))
             rows = connection.execute(delete(t).where(queued).returning(t.c.job_id, t.c.sha256)).all()
             queueing.cancel(connection, [row.job_id for row in rows if row.job_id is not None])
             hashes.update(row.sha256 for row in rows if row.sha256)

@@ -189,10 +189,10 @@ class History:
             .where(and_(v.c.number != d.c.current_version, v.c.replaced_at < func.now() - age))
             .order_by(v.c.document_id, v.c.number)
             .limit(PRUNED_AT_ONCE)
-            .with_for_update(of=v, skip_locked=True)
         )
         with self._database.working() as connection:
             connection.execute(text("set local statement_timeout = '600s'"))
+            storing.lock(connection, "prune")  # one at a time; rows of distributed tables cannot be skipped when locked
             rows = connection.execute(old).all()
             for row in rows:
                 for erase in self._erasers:

@@ -263,7 +263,7 @@ source_entry = Table(
     Column("fingerprint", Text, nullable=False),
     Column("profile", Text, nullable=False),  # the parser's, when it was read
     Column("sha256", LargeBinary),  # of the bytes that the fingerprint stood for
-    Column("document_id", Uuid, ForeignKey("document.id", ondelete="CASCADE"), index=True),
+    Column("document_id", Uuid, index=True),  # no foreign key: this table is local, documents may be distributed
     Column("reason", Text),  # why it cannot be read, as long as it stays as it is
     Column("detail", Text),
 )
