@@ -284,9 +284,9 @@ def edit_and_compare(quoth: Quoth, folder: Path, *, edits: int, per_add: int, ad
 
 
 @pytest.mark.integration
-def test_a_hundred_edits_leave_the_index_that_starting_anew_makes(quoth: Quoth, tmp_path: Path) -> None:
-    found = edit_and_compare(quoth, tmp_path, edits=100, per_add=5, adds_per_compare=5)
-    assert found["compared"] == 4
+def test_edits_leave_the_index_that_starting_anew_makes(quoth: Quoth, tmp_path: Path) -> None:
+    found = edit_and_compare(quoth, tmp_path, edits=40, per_add=5, adds_per_compare=4)
+    assert found["compared"] == 2
     assert sum(found["embedded"][1:]) < found["chunks"] * len(found["embedded"]) / 2  # most vectors were kept
     assert found["vectors"] < BATCH_NOISE and found["sentence_vectors"] < BATCH_NOISE, found
 
