@@ -212,7 +212,7 @@ def test_on_a_narrow_screen_the_source_covers_the_conversation(address: str, ope
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
     page.get_by_role("button", name="Close").click()
     page.locator(".scroller img").wait_for(state="detached")
-    assert page.locator("button.marker").first.is_visible()
+    page.locator("button.marker").first.wait_for()
 
 
 class _Leak(BaseHTTPRequestHandler):
