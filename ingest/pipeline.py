@@ -13,7 +13,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
-from typing import Final
+from typing import Final, cast
 from uuid import UUID
 
 from sqlalchemy import func, select
@@ -267,8 +267,9 @@ class Pipeline:
                 waiting = [ticket for ticket in list(tickets)[:HANDED_AT_ONCE] if isinstance(ticket, UUID)]
                 if waiting:
                     items = self._intake.items(waiting)
-                    while tickets and isinstance(tickets[0], UUID):
-                        item = items.get(tickets[0])
+                    looked_at = set(waiting)
+                    while tickets and tickets[0] in looked_at:
+                        item = items.get(cast(UUID, tickets[0]))
                         if item is not None and item.state in ("waiting", "running"):
                             break
                         tickets.popleft()

@@ -18,7 +18,7 @@ from ingest.access import LOCAL, Reader
 from ingest.errors import ServiceError, UsageError
 from ingest.model import Receipt
 from ingest.originals import Originals
-from ingest.pipeline import Pipeline
+from ingest.pipeline import HANDED_AT_ONCE, Pipeline
 from ingest.spaces import Space
 from ingest.taking import Taking
 from ingest.worker import Worker
@@ -229,3 +229,14 @@ def test_a_failing_embedder_changes_nothing(quoth: Quoth, folder_of: Callable[..
     while quoth.intake.items([failed.id])[failed.id].state in ("waiting", "running"):
         time.sleep(0.05)
     assert quoth.search("When is the pool closed?", LOCAL).hits[0].source == "pool.txt"
+
+
+def test_who_is_slow_to_listen_misses_no_receipt(quoth: Quoth, folder_of: Callable[..., Path]) -> None:
+    count = 3 * HANDED_AT_ONCE
+    folder = folder_of({f"{at:03}.txt": f"The depot number {at} opens at nine in the morning." for at in range(count)})
+    receipts = quoth.pipeline.add([folder], collection="slow")
+    first = next(receipts)
+    deadline = time.monotonic() + 120
+    while quoth.intake.progress().waiting + quoth.intake.progress().running and time.monotonic() < deadline:
+        time.sleep(0.2)  # all of them are done before anybody looks again
+    assert [first.source, *(one.source for one in receipts)] == [f"{at:03}.txt" for at in range(count)]
