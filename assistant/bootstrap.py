@@ -38,6 +38,7 @@ from ingest.syncing import Syncing
 from ingest.taking import Taking
 from ingest.worker import Chore, Worker
 from retrieval.model import SearchResult, Stage
+from retrieval.narrowing import Narrowing
 from retrieval.reranking import reranker_from
 from retrieval.search import Search
 from retrieval.settings import RetrievalSettings
@@ -147,8 +148,9 @@ class Quoth:
         k: int = 10,
         stage: Stage = "reranked",
         collection: str | None = None,
+        narrowing: Narrowing | None = None,
     ) -> SearchResult:
-        return self.searching.search(question, reader, k=k, stage=stage, collection=collection)
+        return self.searching.search(question, reader, k=k, stage=stage, collection=collection, narrowing=narrowing)
 
     def ask(
         self,

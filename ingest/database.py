@@ -70,6 +70,7 @@ class Database:
             self._engines[role] = create_engine(
                 self.url,
                 connect_args={"options": options, "connect_timeout": CONNECT_TIMEOUT_S, "application_name": "quoth"},
+                hide_parameters=True,  # in error messages: they hold text of documents
                 pool_size=5,
                 max_overflow=20,
                 isolation_level="REPEATABLE READ" if role == "reader" else "READ COMMITTED",

@@ -12,12 +12,11 @@ from ingest.model import Embedder
 from ingest.model_folder import model_in
 from ingest.onnx_embedding import Form, OnnxEmbedder
 from ingest.openai_embedding import OPENAI_TIMEOUT_S, OpenAIEmbedder
-from ingest.vectors import pack_vectors, unpack_vectors
 
 if TYPE_CHECKING:
     from openai import OpenAI
 
-__all__ = ["LocalEmbedder", "OnnxEmbedder", "OpenAIEmbedder", "embedder_from", "pack_vectors", "unpack_vectors"]
+__all__ = ["LocalEmbedder", "OnnxEmbedder", "OpenAIEmbedder", "embedder_from"]
 
 
 def embedder_from(

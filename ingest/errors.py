@@ -12,6 +12,7 @@ way out.
 
 from __future__ import annotations
 
+import traceback
 from typing import Literal, get_args
 
 Reason = Literal[
@@ -30,6 +31,11 @@ REASONS: tuple[Reason, ...] = get_args(Reason)
 
 class QuothError(Exception):
     """Root of the tree; never raised itself."""
+
+
+def trace_of(error: BaseException) -> str:
+    """Where an error happened, for the log: without its message, which may quote a document."""
+    return "".join(traceback.format_tb(error.__traceback__)) + type(error).__name__
 
 
 class DocumentError(QuothError):

@@ -11,8 +11,8 @@ from pgvector import HalfVector
 
 from ingest.analysis import Analyzer
 from ingest.chunking import chunk_spans
-from ingest.embedding import pack_vectors
 from ingest.model import ChunkSpan, Embedder, ParsedDocument
+from ingest.vectors import pack_vectors
 
 CHUNKER: Final = "chunk-1 sentence-2"
 DEFAULT_LANGUAGE: Final = "en"  # of documents too short to tell: its rules touch ASCII words only

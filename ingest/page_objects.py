@@ -50,10 +50,6 @@ class Drawn:
         """Share of the page that pictures cover, 0 to 1."""
         return _covered(self.pictures, width, height)
 
-    def largest_picture(self, width: float, height: float) -> float:
-        """Share of the page that the largest picture covers, 0 to 1."""
-        return max((_covered(box[None], width, height) for box in self.pictures), default=0.0)
-
 
 class _PDFium(NamedTuple):
     on_page: Callable[..., int]

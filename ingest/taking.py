@@ -19,8 +19,7 @@ from sqlalchemy import Connection, select
 from ingest import intake, schema, storing
 from ingest.canonical import PARSER_PROFILE
 from ingest.database import Database
-from ingest.embedding import pack_vectors
-from ingest.errors import DocumentError, ServiceError
+from ingest.errors import DocumentError, ServiceError, trace_of
 from ingest.indexing import StoredVectors, chunk_text, index_document, index_profile
 from ingest.intake import Handed, Intake, Item, Report, Stopped
 from ingest.model import Attachment, DocumentId, Receipt
@@ -28,6 +27,7 @@ from ingest.originals import Originals
 from ingest.parser import Parser
 from ingest.spaces import Spaces
 from ingest.storing import Identity, NewVersion
+from ingest.vectors import pack_vectors
 
 LOG: Final = logging.getLogger("quoth.ingest")
 BIG_BYTES: Final = 8_000_000  # one document beyond this size at a time: what it unfolds to in memory adds up
@@ -90,7 +90,7 @@ class Taking:
             self._intake.put_back(item, f"waits: {error}")
             raise
         except Exception as error:
-            LOG.exception("taking in %s failed", item.id)
+            LOG.error("taking in %s failed:\n%s", item.id, trace_of(error))
             self._intake.fail(
                 item,
                 DocumentError(

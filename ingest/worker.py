@@ -18,7 +18,7 @@ from uuid import UUID
 
 from ingest import queueing
 from ingest.database import Database
-from ingest.errors import ServiceError
+from ingest.errors import ServiceError, trace_of
 from ingest.intake import Stopped
 from ingest.taking import Taking
 
@@ -240,5 +240,5 @@ class Worker:
             run()
         except ServiceError:
             pass  # the database is away; next time
-        except Exception:
-            LOG.exception("the chore %r failed", name)
+        except Exception as error:
+            LOG.error("the chore %r failed:\n%s", name, trace_of(error))

@@ -16,11 +16,11 @@ from ingest import schema
 from ingest.access import Reader
 from ingest.catalog import readable
 from ingest.database import Database
-from ingest.embedding import unpack_vectors
 from ingest.errors import ConfigurationError, ServiceError, UsageError
 from ingest.indexing import chunk_text
 from ingest.model import ChunkId, DocumentId
 from ingest.spaces import Space, Spaces
+from ingest.vectors import unpack_vectors
 from retrieval.dense import DenseHit, cosines, dense_search
 from retrieval.fusion import theoretical_min_max
 from retrieval.lexical import Lexical, LexicalResult

@@ -10,6 +10,7 @@ import uuid
 from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from datetime import date
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -19,6 +20,7 @@ from assistant.wire import answer_json, search_json
 from ingest.access import Reader
 from ingest.errors import UsageError
 from retrieval.model import STAGES, SearchResult
+from retrieval.narrowing import KINDS, Narrowing
 from ui.command_line import asking_options, command, json_option, open_store, print_json, reader_of
 
 
@@ -35,6 +37,10 @@ def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
     search.add_argument("-k", type=int, default=10, help="how many (10)")
     search.add_argument("--stage", choices=STAGES, default="reranked", help="whose ranking (reranked)")
     search.add_argument("--explain", action="store_true", help="show ranks and timings of each stage")
+    search.add_argument("--owner", help="only documents of this owner")
+    search.add_argument("--type", choices=sorted(KINDS), help="only documents of this kind")
+    search.add_argument("--since", type=date.fromisoformat, metavar="DATE", help="changed on this day or later")
+    search.add_argument("--before", type=date.fromisoformat, metavar="DATE", help="changed before this day")
     asking_options(search)
     json_option(search)
     search.set_defaults(run=run_search)
@@ -77,6 +83,7 @@ def run_search(arguments: argparse.Namespace) -> int:
             k=arguments.k,
             stage=arguments.stage,
             collection=arguments.collection,
+            narrowing=Narrowing(arguments.owner, arguments.type, arguments.since, arguments.before),
         )
     if arguments.json:
         print_json(search_json(result))
