@@ -35,6 +35,7 @@ from ingest.access import Reader
 from ingest.catalog import Catalog
 from ingest.errors import UsageError
 from retrieval.model import SearchResult
+from retrieval.narrowing import Narrowing
 from retrieval.search import Search
 from retrieval.standalone import standalone
 from retrieval.surroundings import Surroundings
@@ -91,6 +92,7 @@ class Answering:
         *,
         collection: str | None = None,
         conversation: ConversationId | None = None,
+        narrowing: Narrowing | None = None,
     ) -> Iterator[AnswerEvent]:
         """Yield progress and verified claims as they come; the last event is the whole Answer, already kept.
 
@@ -105,8 +107,11 @@ class Answering:
         yield Progress("Searching the documents you may read")
         earlier = self._answers.questions(reader, conversation) if conversation is not None else []
         asked = standalone(question, earlier)
-        found = self._search.search(asked.text, reader, k=self._settings.hits, collection=collection)
-        found = replace(found, question=question.strip(), searched=asked.text)
+        found = self._search.search(
+            asked.text, reader, k=self._settings.hits, collection=collection, narrowing=narrowing
+        )
+        within = f" [{'; '.join(found.filters)}]" if found.filters else ""
+        found = replace(found, question=question.strip(), searched=asked.text + within)
         context = assemble(found.hits, reader, self._surroundings, self._count_tokens, self._settings.context)
         retrieved_ms = _ms_since(started)
         yield Progress(f"Reading {len(context.passages)} passages")

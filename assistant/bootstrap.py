@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Mapping
+from datetime import date
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Final, Self
@@ -20,6 +21,7 @@ from ingest import postgres
 from ingest.access import Reader
 from ingest.catalog import Catalog
 from ingest.database import MIGRATIONS, Database
+from ingest.document_list import names_in_use
 from ingest.embedding import OnnxEmbedder, embedder_from
 from ingest.errors import ConfigurationError
 from ingest.history import History
@@ -38,7 +40,7 @@ from ingest.syncing import Syncing
 from ingest.taking import Taking
 from ingest.worker import Chore, Worker
 from retrieval.model import SearchResult, Stage
-from retrieval.narrowing import Narrowing
+from retrieval.narrowing import Narrowing, Offer, offers
 from retrieval.reranking import reranker_from
 from retrieval.search import Search
 from retrieval.settings import RetrievalSettings
@@ -159,8 +161,16 @@ class Quoth:
         *,
         collection: str | None = None,
         conversation: ConversationId | None = None,
+        narrowing: Narrowing | None = None,
     ) -> Iterator[AnswerEvent]:
-        return self.answering.ask(question, reader, collection=collection, conversation=conversation)
+        return self.answering.ask(
+            question, reader, collection=collection, conversation=conversation, narrowing=narrowing
+        )
+
+    def offers(self, question: str, reader: Reader) -> list[Offer]:
+        """Ways to narrow the search that the question's own words suggest."""
+        names = names_in_use(self.database, reader)
+        return offers(question, collections=names.collections, owners=names.owners, today=date.today())
 
     @property
     def embedder(self) -> Embedder:

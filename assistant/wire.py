@@ -84,14 +84,25 @@ def locator_json(locator: Locator | None) -> dict[str, Any] | None:
     return found or None
 
 
-def search_json(result: SearchResult) -> dict[str, Any]:
-    return {
+def search_json(result: SearchResult, *, explain: bool = False) -> dict[str, Any]:
+    """The result; with `explain` also what led to it."""
+    found: dict[str, Any] = {
         "question": result.question,
         "stage": result.stage,
         "hits": [hit_json(hit) for hit in result.hits],
         "timings_ms": dict(result.timings_ms),
         "notes": list(result.notes),
     }
+    if explain:
+        found["explain"] = {
+            "terms": {term: round(weight, 4) for term, weight in result.idf.items()},
+            "language": result.language,
+            "filters": list(result.filters),
+            "readable_chunks": result.readable_chunks,
+            "route": result.route or None,
+            "scores": [{stage: round(score, 6) for stage, score in hit.scores.items()} for hit in result.hits],
+        }
+    return found
 
 
 def hit_json(hit: Hit) -> dict[str, Any]:

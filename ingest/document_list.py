@@ -53,6 +53,7 @@ class Names:
     collections: Mapping[str, int]  # documents in each, by name
     readers: tuple[str, ...]  # sorted
     updated_at: datetime | None  # of the latest change; None without documents
+    owners: tuple[str, ...] = ()  # sorted
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,11 +137,13 @@ def names_in_use(database: Database, reader: Reader) -> Names:
             .order_by(d.c.collection)
         ).all()
         readers = connection.scalars(select(func.unnest(d.c.readers)).where(*mine).distinct()).all()
+        owners = connection.scalars(select(d.c.owner).where(*mine, d.c.owner.is_not(None)).distinct()).all()
     return Names(
         sum(row.documents for row in rows),
         {row.collection: row.documents for row in rows},
         tuple(sorted(readers)),
         max((row.updated_at for row in rows), default=None),
+        tuple(sorted(owners)),
     )
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Literal
 from uuid import UUID
 
 import numpy as np
@@ -78,7 +78,7 @@ def dense_search(
     k: int,
     readable_chunks: int,
     documents: Sequence[UUID] | None = None,
-) -> tuple[list[DenseHit], str]:
+) -> tuple[list[DenseHit], Literal["exact", "hnsw"]]:
     """The k nearest readable chunks by cosine, best first, and the route taken: 'exact' or 'hnsw'.
 
     Args:

@@ -52,4 +52,7 @@ class SearchResult:
     idf: Mapping[str, float] = field(default_factory=dict)  # the question's terms, as Analyzer(language) gives them
     language: str = "en"
     notes: tuple[str, ...] = ()  # in words: what was done otherwise than asked, e.g. lexical only
+    route: Literal["", "exact", "hnsw"] = ""  # how neighbours were found; "": they were not asked for
+    readable_chunks: int = 0  # that the search chose from
+    filters: tuple[str, ...] = ()  # in words: what the search was narrowed to
     searched: str = ""  # what was searched for: the question, with what it leans on in its conversation

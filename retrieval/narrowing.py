@@ -30,6 +30,10 @@ KINDS: Final[Mapping[str, tuple[str, ...]]] = {  # how media types begin
     "text": ("text/plain", "text/markdown", "text/x-rst"),
     "picture": ("image/",),
 }  # fmt: skip
+KIND_LABELS: Final[Mapping[str, str]] = {
+    "pdf": "PDF files", "word": "word processor files", "slides": "slides", "spreadsheet": "spreadsheets",
+    "mail": "mails", "web": "web pages", "text": "text files", "picture": "pictures",
+}  # fmt: skip
 _SAID: Final = {
     "pdf": "pdfs?", "word": "word (?:files?|documents?)", "slides": "slides?|presentations?|powerpoints?|decks?",
     "spreadsheet": "spreadsheets?|excel (?:files?|sheets?)|workbooks?", "mail": "e-?mails?|mails?",
@@ -49,6 +53,15 @@ class Narrowing:
 
     def __bool__(self) -> bool:
         return self != Narrowing()
+
+    def in_words(self) -> tuple[str, ...]:
+        said = (
+            self.owner and f"documents of {self.owner}",
+            self.kind and KIND_LABELS[self.kind],
+            self.since and f"changed since {self.since}",
+            self.before and f"changed before {self.before}",
+        )
+        return tuple(one for one in said if one)
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,18 +124,12 @@ def offers(question: str, *, collections: Iterable[str], owners: Iterable[str], 
     for kind, words in _SAID.items():
         match = re.search(rf"\b(?:in|from|on) (?:the |a |an |our )?({words})\b", question, re.IGNORECASE)
         if match:
-            found.append(Offer(match[0], f"only {_KIND_LABELS[kind]}", Narrowing(kind=kind)))
+            found.append(Offer(match[0], f"only {KIND_LABELS[kind]}", Narrowing(kind=kind)))
             break
     dated = _dated(question, today)
     if dated is not None:
         found.append(dated)
     return found
-
-
-_KIND_LABELS: Final = {
-    "pdf": "PDF files", "word": "word processor files", "slides": "slides", "spreadsheet": "spreadsheets",
-    "mail": "mails", "web": "web pages", "text": "text files", "picture": "pictures",
-}  # fmt: skip
 
 
 def _dated(question: str, today: date) -> Offer | None:

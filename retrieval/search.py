@@ -6,6 +6,7 @@ import logging
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Literal
 from uuid import UUID
 
 import numpy as np
@@ -123,8 +124,9 @@ class Search:
             )
             clock.lap("lexical")
             dense: list[DenseHit] = []
+            route: Literal["", "exact", "hnsw"] = ""
             if vector is not None:
-                dense, _ = dense_search(
+                dense, route = dense_search(
                     connection, reader, vector, space, collection, k=depth, readable_chunks=mask.chunks,
                     documents=documents,
                 )  # fmt: skip
@@ -139,7 +141,17 @@ class Search:
         clock.lap("rerank")
         ranked = _by_stage(hits, "reranked", len(hits))
         return SearchResult(
-            asked_for, "reranked", ranked, clock.timings_ms(), vector, lexical.idf, lexical.language, tuple(notes)
+            asked_for,
+            "reranked",
+            ranked,
+            clock.timings_ms(),
+            vector,
+            lexical.idf,
+            lexical.language,
+            tuple(notes),
+            route,
+            mask.chunks,
+            (*wanted.in_words(), *(narrowing.in_words() if narrowing else ()), *_collection_in_words(collection)),
         )
 
     def _bounded(self, question: str) -> tuple[str, list[str]]:
@@ -298,6 +310,10 @@ class Search:
         if not scores or len(scores) < len(top):
             notes.append(f"Re-ranked {len(scores)} of {len(top)} passages in the {budget_s:g} s allowed.")
         return scores or fused
+
+
+def _collection_in_words(collection: str | None) -> tuple[str, ...]:
+    return () if collection is None else (f"in the collection {collection}",)
 
 
 def _nothing_as(wanted: Wanted) -> str:

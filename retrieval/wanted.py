@@ -38,6 +38,10 @@ class Wanted:
     def narrowed(self) -> bool:
         return bool(self.phrases or self.excluded)
 
+    def in_words(self) -> tuple[str, ...]:
+        """What a passage must and must not hold."""
+        return (*(f"with the words “{one}”" for one in self.phrases), *(f"without {one}" for one in self.excluded))
+
     @cached_property
     def identifiers(self) -> tuple[str, ...]:
         """Names that mean exactly themselves: INC-2041, X-Frame-Options, max_tokens, parseFile."""

@@ -1,4 +1,4 @@
-"""The web app: two pages over one store, for the principal `local`."""
+"""The web app: three pages over one store, for the principal `local`."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import streamlit as st
 from ingest.access import LOCAL, Reader
 from ingest.errors import QuothError
 from ui import wording
-from ui.views import ask_view, documents_view
+from ui.views import ask_view, documents_view, search_view
 
 if TYPE_CHECKING:
     from assistant.bootstrap import Quoth
@@ -38,7 +38,10 @@ def main(quoth: Quoth, reader: Reader = LOCAL) -> None:
         partial(ask_view.show, quoth, reader, documents), title="Ask", icon=":material/forum:", url_path="ask",
         default=True,
     )  # fmt: skip
-    page = st.navigation([ask, documents], position="top")
+    search = st.Page(
+        partial(search_view.show, quoth, reader), title="Search", icon=":material/search:", url_path="search"
+    )
+    page = st.navigation([ask, search, documents], position="top")
     with errors_in_words():
         page.run()
 

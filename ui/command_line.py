@@ -5,14 +5,17 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import shlex
 import sys
 from collections.abc import Mapping
+from datetime import date
 from textwrap import dedent
 from typing import Any
 
 from assistant.bootstrap import Quoth, open_quoth
 from ingest.access import LOCAL, Reader, group_names
 from ingest.errors import UsageError
+from retrieval.narrowing import KINDS, Narrowing, Offer
 
 
 def command(
@@ -35,6 +38,38 @@ def asking_options(parser: argparse.ArgumentParser) -> None:
     who.add_argument("--as", dest="as_user", metavar="USER", help="ask as this user, with the user's groups")
     who.add_argument("--groups", metavar="GROUP[,GROUP]", help="ask as a member of these groups")
     parser.add_argument("--collection", metavar="NAME", help="only this collection")
+
+
+def narrowing_options(parser: argparse.ArgumentParser) -> None:
+    """What `narrowing_of` reads: which documents are searched."""
+    parser.add_argument("--owner", metavar="NAME", help="only documents of this owner")
+    parser.add_argument("--type", choices=sorted(KINDS), help="only documents of this kind")
+    parser.add_argument("--since", type=_day, metavar="YYYY-MM-DD", help="only what changed on this day or later")
+    parser.add_argument("--before", type=_day, metavar="YYYY-MM-DD", help="only what changed before this day")
+
+
+def narrowing_of(arguments: argparse.Namespace) -> Narrowing:
+    return Narrowing(arguments.owner, arguments.type, arguments.since, arguments.before)
+
+
+def offered_flags(offer: Offer) -> str:
+    """The options that take up an offer."""
+    one = offer.narrowing
+    given = {
+        "--collection": offer.collection,
+        "--owner": one.owner,
+        "--type": one.kind,
+        "--since": one.since,
+        "--before": one.before,
+    }
+    return " ".join(f"{flag} {shlex.quote(str(value))}" for flag, value in given.items() if value)
+
+
+def _day(text: str) -> date:
+    try:
+        return date.fromisoformat(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a day. Write it like 2026-03-31.") from error
 
 
 def json_option(parser: argparse.ArgumentParser) -> None:

@@ -8,9 +8,8 @@ import sys
 import textwrap
 import uuid
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from datetime import date
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -20,8 +19,19 @@ from assistant.wire import answer_json, search_json
 from ingest.access import Reader
 from ingest.errors import UsageError
 from retrieval.model import STAGES, SearchResult
-from retrieval.narrowing import KINDS, Narrowing
-from ui.command_line import asking_options, command, json_option, open_store, print_json, reader_of
+from retrieval.narrowing import Offer
+from ui import wording
+from ui.command_line import (
+    asking_options,
+    command,
+    json_option,
+    narrowing_of,
+    narrowing_options,
+    offered_flags,
+    open_store,
+    print_json,
+    reader_of,
+)
 
 
 def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -31,16 +41,14 @@ def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
         help="find the passages that match a question",
         example="""
             quoth search "notice period after probation"
-            quoth search "INC-2041" --stage lexical -k 3 --json""",
+            quoth search "INC-2041" --stage lexical -k 3 --json
+            quoth search '"parental leave" -adoption' --type pdf --since 2026-01-01 --explain""",
     )
     search.add_argument("question", metavar="QUESTION")
     search.add_argument("-k", type=int, default=10, help="how many (10)")
     search.add_argument("--stage", choices=STAGES, default="reranked", help="whose ranking (reranked)")
-    search.add_argument("--explain", action="store_true", help="show ranks and timings of each stage")
-    search.add_argument("--owner", help="only documents of this owner")
-    search.add_argument("--type", choices=sorted(KINDS), help="only documents of this kind")
-    search.add_argument("--since", type=date.fromisoformat, metavar="DATE", help="changed on this day or later")
-    search.add_argument("--before", type=date.fromisoformat, metavar="DATE", help="changed before this day")
+    search.add_argument("--explain", action="store_true", help="show terms, filters, ranks, the way taken and times")
+    narrowing_options(search)
     asking_options(search)
     json_option(search)
     search.set_defaults(run=run_search)
@@ -53,6 +61,7 @@ def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
     )
     ask.add_argument("question", metavar="QUESTION")
     ask.add_argument("--conversation", metavar="ID", help="go on with this conversation")
+    narrowing_options(ask)
     asking_options(ask)
     json_option(ask)
     ask.set_defaults(run=run_ask)
@@ -77,22 +86,24 @@ def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
 
 def run_search(arguments: argparse.Namespace) -> int:
     with open_store() as quoth:
+        reader = reader_of(quoth, arguments)
         result = quoth.search(
             arguments.question,
-            reader_of(quoth, arguments),
+            reader,
             k=arguments.k,
             stage=arguments.stage,
             collection=arguments.collection,
-            narrowing=Narrowing(arguments.owner, arguments.type, arguments.since, arguments.before),
+            narrowing=narrowing_of(arguments),
         )
+        offered = [] if result.filters else quoth.offers(arguments.question, reader)
     if arguments.json:
-        print_json(search_json(result))
+        print_json(search_json(result, explain=arguments.explain))
     else:
-        print_search(result, explain=arguments.explain)
+        print_search(result, offered, explain=arguments.explain)
     return 0
 
 
-def print_search(result: SearchResult, *, explain: bool) -> None:
+def print_search(result: SearchResult, offered: Sequence[Offer], *, explain: bool) -> None:
     for hit in result.hits:
         place = f", page {hit.page}" if hit.page else ""
         print(f"{hit.rank:2}. {hit.title}  ({hit.collection}/{hit.source}{place})  {hit.score:.3f}")
@@ -104,12 +115,16 @@ def print_search(result: SearchResult, *, explain: bool) -> None:
             scores = ", ".join(f"{stage} {score:.3f}" for stage, score in hit.scores.items())
             print(f"    ranks: {ranks}; scores: {scores}")
     if explain:
-        print("terms: " + ", ".join(f"{term} {weight:.2f}" for term, weight in result.idf.items()))
+        print("terms: " + (", ".join(f"{term} {weight:.2f}" for term, weight in result.idf.items()) or "none known"))
+        print("from:  " + ", ".join((f"{result.readable_chunks} passages you may read", *result.filters)))
+        print("neighbours in meaning: " + wording.ROUTES[result.route])
         print("took:  " + ", ".join(f"{name} {value} ms" for name, value in result.timings_ms.items()))
     for note in result.notes:
         print(note, file=sys.stderr)
     if not result.hits:
         print("Nothing that you may read matches.", file=sys.stderr)
+    for offer in offered:
+        print(f"“{offer.words}”: add {offered_flags(offer)} to search {offer.label}.", file=sys.stderr)
 
 
 def run_ask(arguments: argparse.Namespace) -> int:
@@ -119,6 +134,7 @@ def run_ask(arguments: argparse.Namespace) -> int:
             reader_of(quoth, arguments),
             collection=arguments.collection,
             conversation=conversation_of(arguments.conversation),
+            narrowing=narrowing_of(arguments),
         )
         for event in events:
             if isinstance(event, ClaimShown) and not arguments.json:

@@ -126,7 +126,7 @@ def _bar(answer: Answer, opened: OpenSource) -> Any:
                 st.markdown(f"Citation {at + 1} of {len(markers)}", width="content")
                 _step("Next citation", at + 1 < len(markers), replace(opened, marker=after, page=None))
         else:
-            st.markdown("Nearest passage", width="content")
+            st.markdown("Passage", width="content")
         pages = st.container(horizontal=True, vertical_alignment="center", gap="xsmall", width="content")
         st.button(
             "Close", key="source-close", icon=":material/close:", type="tertiary", on_click=_open, args=(None,)

@@ -19,6 +19,7 @@ from ingest.model import Document, Finding, Receipt
 
 if TYPE_CHECKING:
     from ingest.history import StoredVersion
+    from retrieval.narrowing import Offer
 
 _PUNCTUATION: Final = re.compile(r"([!-/:-@\[-`{-~])")
 _SPACES: Final = re.compile(r"\s+")
@@ -43,6 +44,12 @@ REASONS: Final[Mapping[Reason, tuple[str, str]]] = {
     ),
     "unreadable": ("Could not be opened", "Check that the file is still there, then add it again."),
     "ambiguous_name": ("Two files with one name", "Rename one of them, or add it to another collection."),
+}
+
+ROUTES: Final[Mapping[str, str]] = {
+    "": "not asked for; words alone were searched for",
+    "exact": "each passage compared",
+    "hnsw": "through the index of neighbours, which may pass over a few",
 }
 
 Tone = Literal["good", "neutral", "bad", "busy"]
@@ -142,6 +149,12 @@ def citation_place(citation: Citation) -> str:
 def passage_place(passage: Passage) -> str:
     """A passage's page, or the headings it stands under."""
     return place_words(passage.page, None, {}) or " › ".join(passage.heading)
+
+
+def offer_words(offer: Offer, *, within: bool = False) -> str:
+    """What a button that narrows a search says; `within` a sentence it begins small."""
+    label = offer.label if within else offer.label[0].upper() + offer.label[1:]
+    return literal(label)
 
 
 def document_name(title: str, source: str) -> str:

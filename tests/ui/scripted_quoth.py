@@ -10,7 +10,7 @@ import time
 import uuid
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from pathlib import Path
 
 import pypdfium2
@@ -32,6 +32,7 @@ from assistant.model import (
 from ingest.access import Reader
 from ingest.errors import ServiceError, UsageError
 from ingest.model import Box, Document, DocumentId, Element, Locator, Receipt
+from retrieval.narrowing import Narrowing, Offer, offers
 
 HEIGHT, WIDTH = 842.0, 595.0
 QUOTE = "Parental leave is twenty weeks."
@@ -177,6 +178,7 @@ class ScriptedQuoth:
         self.pipeline = Pipeline(self.catalog)
         self.answers = Answers()
         self.parser = Parser()
+        self.narrowings: list[Narrowing | None] = []  # of each question asked
 
     def citation(self, marker: int, one: Stored, quote: str, locator: Locator) -> Citation:
         start = one.text.index(quote)
@@ -185,7 +187,12 @@ class ScriptedQuoth:
             locator.end_page, locator, start, start + len(quote), quote,
         )  # fmt: skip
 
-    def ask(self, question: str, reader: Reader, *, collection=None, conversation=None) -> Iterator[AnswerEvent]:  # type: ignore[no-untyped-def] # fmt: skip
+    def offers(self, question: str, reader: Reader) -> list[Offer]:
+        names = ["Ada"] if "Ada" in question else []
+        return offers(question, collections=(), owners=names, today=date(2026, 3, 5))
+
+    def ask(self, question: str, reader: Reader, *, collection=None, conversation=None, narrowing=None) -> Iterator[AnswerEvent]:  # type: ignore[no-untyped-def] # fmt: skip
+        self.narrowings.append(narrowing)
         yield Progress("Searching the documents you may read")
         if "fail" in question:
             raise ServiceError("The database does not answer. Try again in a minute.")

@@ -188,7 +188,7 @@ def test_a_nearest_passage_opens_its_source(app: AppTest, quoth: ScriptedQuoth) 
     app.run()
     assert not app.exception
     assert len(components(app, "section_text")) == 1
-    assert "Nearest passage" in words(app)
+    assert words(app).startswith("Passage")
 
 
 def test_a_forged_marker_opens_nothing(quoth: ScriptedQuoth) -> None:
@@ -207,3 +207,14 @@ def test_boxes_of_further_pages() -> None:
     assert boxes_on(locator, 2) == ((0, 0, 1, 1),)
     assert boxes_on(locator, 3) == ((2, 2, 3, 3),)
     assert boxes_on(locator, 4) == ()
+
+
+def test_a_name_in_the_question_is_offered_and_narrows_only_when_taken_up(app: AppTest, quoth: ScriptedQuoth) -> None:
+    ask(app, "What is said about leave by Ada?")
+    assert quoth.narrowings == [None]
+    (offer,) = [one for one in app.button if "only documents of Ada" in one.label]
+    offer.click().run()
+    assert not app.exception
+    assert quoth.narrowings[-1] is not None and quoth.narrowings[-1].owner == "Ada"
+    assert "only documents of Ada" in words(app)
+    assert not [one for one in app.button if "only documents of Ada" in one.label]

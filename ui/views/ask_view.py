@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from streamlit.navigation.page import Page
 
     from assistant.bootstrap import Quoth
+    from retrieval.narrowing import Offer
 
 LOG: Final = logging.getLogger("quoth.web")
 MAX_QUESTION_CHARACTERS: Final = 2000
@@ -35,6 +36,8 @@ ARRIVING: Final = "arriving_answer"  # the newest answer of this session: the pa
 FAILED: Final = "failed_question"
 NEAREST: Final = 3  # passages shown when the documents do not say
 ALL: Final = "All collections"
+OFFERED: Final = "offered_narrowing"  # that the reader took up, for the question that is asked next
+NARROWED: Final = "narrowed-"  # and an answer's id: what its search was narrowed to, in words
 
 # Questions that the sample documents answer; each is shown when its document is there.
 EXAMPLES: Final = (
@@ -106,6 +109,8 @@ def show(quoth: Quoth, reader: Reader, documents_page: Page) -> None:
             _header()
         for turn in turns:
             _turn(quoth, reader, turn, opened, stopped=turn is stopped)
+        if turns and not question:
+            _offers(quoth, reader, turns[-1])
         failed = st.session_state.pop(FAILED, None)
         if failed and not question:
             _question(failed[0], key="failed")
@@ -208,9 +213,15 @@ def _ask_next(question: str) -> None:
     st.session_state[PENDING] = question
 
 
-def _question(text: str, *, key: str) -> None:
+def _narrow_next(question: str, offer: Offer) -> None:
+    st.session_state[PENDING], st.session_state[OFFERED] = question, offer
+
+
+def _question(text: str, *, key: str, narrowed: str = "") -> None:
     with st.container(horizontal_alignment="right", key=f"asked-{key}"):
         st.text(text)
+        if narrowed:
+            st.caption(wording.literal(narrowed))
 
 
 def _turn(quoth: Quoth, reader: Reader, answer: Answer, opened: OpenSource | None, *, stopped: bool) -> None:
@@ -223,7 +234,7 @@ def _turn(quoth: Quoth, reader: Reader, answer: Answer, opened: OpenSource | Non
     def open_passage(index: int) -> None:
         st.session_state[OPEN] = OpenSource(identity, passage=index)
 
-    _question(answer.question, key=identity)
+    _question(answer.question, key=identity, narrowed=st.session_state.get(f"{NARROWED}{identity}", ""))
     with st.container(key=f"answer-{identity}"):
         cited_answer(
             nearest_only(quoth, reader, answer) if answer.status == "abstained" else answer,
@@ -240,6 +251,19 @@ def _turn(quoth: Quoth, reader: Reader, answer: Answer, opened: OpenSource | Non
                     st.text(f"{rejection.text}\nLeft out: {rejection.reason}")
 
 
+def _offers(quoth: Quoth, reader: Reader, answer: Answer) -> None:
+    """What the last question's own words suggest to narrow the search to; a person decides."""
+    if st.session_state.get(f"{NARROWED}{answer.id}"):
+        return
+    for number, offer in enumerate(quoth.offers(answer.question, reader)):
+        if offer.collection and offer.collection == st.session_state.get(COLLECTION):
+            continue
+        st.button(
+            f"Ask again, {wording.offer_words(offer, within=True)}", key=f"ask-offer-{number}", type="tertiary",
+            icon=":material/filter_list:", on_click=_narrow_next, args=(answer.question, offer),
+        )  # fmt: skip
+
+
 def nearest_only(quoth: Quoth, reader: Reader, answer: Answer) -> Answer:
     """An abstention with its nearest passages alone, each with its page."""
     passages = []
@@ -252,12 +276,19 @@ def nearest_only(quoth: Quoth, reader: Reader, answer: Answer) -> Answer:
 def _answer(quoth: Quoth, reader: Reader, question: str, conversation: ConversationId | None) -> None:
     """Ask, show each verified statement as it comes, and begin the page anew with the kept answer."""
     st.session_state.pop(OPEN, None)
-    _question(question, key="now")
+    offer: Offer | None = st.session_state.pop(OFFERED, None)
+    _question(question, key="now", narrowed=offer.label if offer else "")
     unfinished = Unfinished(question, conversation)
     # Stop ends the script where it draws next, and then it can keep nothing more: so this is kept from the beginning.
     st.session_state[UNFINISHED] = unfinished
     answer: Answer | None = None
-    events = quoth.ask(question, reader, collection=st.session_state.get(COLLECTION), conversation=conversation)
+    events = quoth.ask(
+        question,
+        reader,
+        collection=(offer.collection if offer else None) or st.session_state.get(COLLECTION),
+        conversation=conversation,
+        narrowing=offer.narrowing if offer else None,
+    )
     try:
         with st.container(key="answering"), contextlib.closing(_drawn(events)) as drawn:
             for event in drawn:
@@ -275,6 +306,8 @@ def _answer(quoth: Quoth, reader: Reader, question: str, conversation: Conversat
         st.session_state[CONVERSATION] = str(answer.conversation)
         st.query_params["c"] = str(answer.conversation)
         st.session_state[ARRIVING] = str(answer.id)
+        if offer:
+            st.session_state[f"{NARROWED}{answer.id}"] = offer.label
         draw_ahead(quoth, reader, answer)
     st.rerun()
 
