@@ -63,7 +63,14 @@ def show(quoth: Quoth, reader: Reader) -> None:
     if not question.strip():
         return
     result = quoth.search(question, reader, k=HITS, stage=stage, collection=collection, narrowing=narrowing)
-    _offers(() if narrowing else quoth.offers(question, reader), collection)
+    with st.container(horizontal=True, vertical_alignment="center", gap="small", key="search-narrowed"):
+        if narrowing or collection:
+            st.caption(wording.literal(f"Only {', '.join(result.filters)}"), width="content")
+            st.button(
+                "Search everything", type="tertiary", on_click=_set, kwargs=dict.fromkeys(FIELDS), key="search-all"
+            )
+        else:
+            _offers(quoth.offers(question, reader))
     for note in result.notes:
         st.info(wording.literal(note), icon=":material/info:")
     if not result.hits:
@@ -105,11 +112,9 @@ def _set(**values: Any) -> None:
         st.session_state[name] = empty.get(name) if value is None else value
 
 
-def _offers(offered: Sequence[Offer], collection: str | None) -> None:
+def _offers(offered: Sequence[Offer]) -> None:
     """What the question's own words suggest to narrow to; nothing is narrowed unasked."""
     for number, offer in enumerate(offered):
-        if offer.collection and offer.collection == collection:
-            continue
         one = offer.narrowing
         given = {
             "search-collection": offer.collection,
@@ -126,7 +131,7 @@ def _offers(offered: Sequence[Offer], collection: str | None) -> None:
 
 def _hits(result: SearchResult) -> None:
     for at, hit in enumerate(result.hits):
-        with st.container(border=True, gap="xsmall", key=f"hit-{at}"):
+        with st.container(border=True, gap=None, key=f"hit-{at}"):
             st.button(
                 wording.literal(f"{hit.rank}. {wording.document_name(hit.title, hit.source)}"), key=f"open-hit-{at}",
                 type="tertiary", on_click=_open, args=(at,), help="Show it in its document",
@@ -134,7 +139,8 @@ def _hits(result: SearchResult) -> None:
             page = f", page {hit.page}" if hit.page else ""
             heading = f"  ·  {' › '.join(hit.heading)}" if hit.heading else ""
             newer = "  ·  superseded" if hit.superseded_by else ""
-            st.caption(wording.literal(f"{hit.collection}/{hit.source}{page}{heading}  ·  {hit.updated}{newer}"))
+            changed = wording.date_words(hit.updated)
+            st.caption(wording.literal(f"{hit.collection}/{hit.source}{page}{heading}  ·  {changed}{newer}"))
             st.text(wording.excerpt(hit.text, result.question, EXCERPT_CHARACTERS))
     with st.expander("Why these", icon=":material/query_stats:", key="search-why"):
         _why(result)
@@ -160,7 +166,7 @@ def _as_answer(result: SearchResult) -> Answer:
 
 
 def _why(result: SearchResult) -> None:
-    filters = "; ".join((f"{result.readable_chunks:,} passages that you may read", *result.filters))
+    filters = "; ".join((f"{wording.counted(result.readable_chunks, 'passage')} that you may read", *result.filters))
     st.text(f"Chosen from: {filters}.")
     st.text(f"Neighbours in meaning: {wording.ROUTES[result.route]}")
     if result.idf:
