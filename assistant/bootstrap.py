@@ -24,6 +24,7 @@ from ingest.database import MIGRATIONS, Database
 from ingest.document_list import names_in_use
 from ingest.embedding import OnnxEmbedder, embedder_from
 from ingest.errors import ConfigurationError
+from ingest.groups import Groups
 from ingest.history import History
 from ingest.intake import Intake
 from ingest.model import Embedder
@@ -35,6 +36,7 @@ from ingest.pipeline import Pipeline
 from ingest.postgres_liveness import was_killed
 from ingest.properties import Properties
 from ingest.segments import merge_segments
+from ingest.sharing import Sharing
 from ingest.spaces import Spaces
 from ingest.syncing import Syncing
 from ingest.taking import Taking
@@ -90,6 +92,8 @@ class Quoth:
         originals = Originals(settings.originals)
         scratch = _private_folder(settings.home / "scratch")
         self.catalog = Catalog(self.database, originals, self.parser, erasers=(records.erase,))
+        self.groups = Groups(self.database)
+        self.sharing = Sharing(self.database)
         self.intake = Intake(self.database, originals)
         taking = Taking(
             self.database, originals, self.parser, self.spaces, self.intake, scratch, remove=self.catalog.remove

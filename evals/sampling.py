@@ -37,9 +37,9 @@ def load_samples(quoth: Quoth, progress: Progress | None = None, *, samples: Pat
         for one in manifest["documents"]
     ]
     receipts = list(quoth.pipeline.add_inputs(inputs, progress=progress))
-    if not quoth.catalog.members():
+    if not quoth.groups.of_users():
         for user, groups in manifest.get("users", {}).items():
-            quoth.catalog.set_members(user, groups)
+            quoth.groups.set_of_user(user, groups)
     return receipts
 
 

@@ -13,6 +13,7 @@ from typing import Final
 from ingest.errors import UsageError
 
 EVERYONE: Final = "everyone"
+PERSON: Final = "user:"  # what a person's name is written with among readers and members
 READS_ALL: Final = "*"  # what the principal `local` holds; no group can be called so
 GROUP_NAME: Final = re.compile(r"[\w][\w .@:/+-]{0,126}", re.UNICODE)
 
@@ -22,18 +23,18 @@ class Reader:
     """The principal of a question. Comes from the session, the token or the command line, never from the question."""
 
     name: str
-    groups: frozenset[str]
+    groups: frozenset[str]  # that a claim or an operator names; those of the local table are not among them
     reads_all: bool = False
     operator: str | None = None  # who acts in this reader's name, for the audit
 
     @property
     def principals(self) -> tuple[str, ...]:
-        """What `document.readers` is compared with; sorted, so that equal readers give equal keys."""
+        """What is said of the reader, sorted; the groups these belong to are added where it is compared, in SQL."""
         if self.reads_all:
             return (READS_ALL,)
         names = {*self.groups, EVERYONE}
         if self.name:
-            names.add(f"user:{self.name}")
+            names.add(PERSON + self.name)
         return tuple(sorted(names))
 
 

@@ -1,7 +1,7 @@
 """The documents as people handle them: list, show, locate, decide who reads, remove.
 
 Reading goes through `Database.reading(reader)`; what that reader may not see does not exist here. The owners' acts
-(`set_readers`, `remove`, `set_members`) go through the worker's role; the doors decide who may call them.
+(`set_readers`, `remove`) go through the worker's role; the doors decide who may call them.
 """
 
 from __future__ import annotations
@@ -17,18 +17,19 @@ from sqlalchemy import (
     cast,
     delete,
     func,
-    insert,
     or_,
     select,
     text,
     update,
 )
+from sqlalchemy.dialects.postgresql import ARRAY
 
 from ingest import queueing, schema, segments, storing
-from ingest.access import EVERYONE, LOCAL, Reader, group_names
+from ingest.access import EVERYONE, LOCAL, PERSON, Reader
 from ingest.audit import record
 from ingest.database import Database
 from ingest.errors import UsageError
+from ingest.groups import user_name
 from ingest.locating import locate, unpack_boxes
 from ingest.model import Document, DocumentId, Element, Locator, PageMap
 from ingest.originals import Originals
@@ -40,7 +41,8 @@ Eraser = Callable[[Connection, DocumentId], None]  # blanks what other folders' 
 
 def readable(reader: Reader) -> ColumnElement[bool]:
     """The explicit wall: this predicate on `document` stands in every query of a door."""
-    return func.array_append(schema.document.c.readers, "*").op("&&")(list(reader.principals))
+    own = select(func.principals_of(cast(list(reader.principals), ARRAY(Text)))).scalar_subquery()
+    return func.array_append(schema.document.c.readers, "*").op("&&")(own)
 
 
 def has_page_images(media_type: str) -> bool:
@@ -218,41 +220,19 @@ class Catalog:
             storing.forget_changes(connection)
 
     def reader_for(self, user: str, *, operator: str | None = None) -> Reader:
-        """The reader a local user is: the user's own name and groups.
+        """The reader a local user is; the user's groups are found when they are needed.
 
         Raises:
-            UsageError: for the name `local`, which is no user's.
+            UsageError: for a name that is no user's, such as `local`.
         """
-        if user in ("", LOCAL.name, EVERYONE):
-            raise UsageError(f"{user!r} is not a user's name. Choose another.")
-        with self._database.reading(Reader(user, frozenset())) as connection:
-            groups = connection.scalar(text("select groups_of(:who)"), {"who": user}) or []
-        return Reader(user, frozenset(groups), operator=operator)
-
-    def members(self) -> dict[str, tuple[str, ...]]:
-        """Every local user with groups."""
-        m = schema.group_member
-        with self._database.working() as connection:
-            rows = connection.execute(select(m).order_by(m.c.user_name, m.c.group_name)).all()
-        found: dict[str, tuple[str, ...]] = {}
-        for row in rows:
-            found[row.user_name] = (*found.get(row.user_name, ()), row.group_name)
-        return found
-
-    def set_members(self, user: str, groups: Sequence[str], *, by: Reader = LOCAL) -> None:
-        """Set a local user's groups; an empty list takes all away."""
-        (name,) = group_names(user)
-        m = schema.group_member
-        with self._database.working() as connection:
-            connection.execute(delete(m).where(m.c.user_name == name))
-            for group in dict.fromkeys(groups):
-                connection.execute(insert(m).values(user_name=name, group_name=group))
-            record(connection, by, "members.set", None, {"user": name, "groups": list(groups)})
+        return Reader(user_name(user), frozenset(), operator=operator)
 
     def audit_impersonation(self, reader: Reader) -> None:
-        """Keep that an operator acts in a reader's name."""
+        """Keep that an operator acts in a reader's name, and all that the reader is at this moment."""
         with self._database.recording(reader) as connection:
-            record(connection, reader, "impersonation", None, {"groups": sorted(reader.groups)})
+            own = connection.scalar(text("select quoth_principals()")) or []
+            groups = [name for name in own if name != EVERYONE and not name.startswith(PERSON)]
+            record(connection, reader, "impersonation", None, {"groups": groups})
 
     # -- queries -----------------------------------------------------------------------------------------------------
 

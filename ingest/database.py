@@ -200,12 +200,12 @@ def _applied(connection: Connection) -> set[str]:
 
 
 def _set_principal(connection: Connection, reader: Reader) -> None:
-    literal = (
-        "{" + ",".join('"' + name.replace("\\", "\\\\").replace('"', '\\"') + '"' for name in reader.principals) + "}"
-    )
     connection.execute(
-        text("select set_config('quoth.principals', :principals, true), set_config('quoth.principal', :name, true)"),
-        {"principals": literal, "name": reader.name},
+        text(
+            "select set_config('quoth.principals', principals_of(:names)::text, true),"
+            " set_config('quoth.principal', :name, true)"
+        ),
+        {"names": list(reader.principals), "name": reader.name},
     )
 
 

@@ -205,8 +205,9 @@ lex_block = Table(
 group_member = Table(
     "group_member",
     metadata,
-    Column("user_name", Text, primary_key=True),
+    Column("member", Text, primary_key=True),  # user:NAME is a person, any other name a group
     Column("group_name", Text, primary_key=True),
+    Index("group_member_group", "group_name"),
 )
 
 audit_event = Table(

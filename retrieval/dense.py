@@ -29,7 +29,7 @@ with allowed as materialized (
     from chunk_vector v
     where v.space = {space} and v.document_id in (
         select d.id from document d
-        where array_append(d.readers, '*') && cast(:principals as text[])
+        where array_append(d.readers, '*') && (select principals_of(:principals))
           and quoth_in_scope(d.collection, :collection) and quoth_in_force(d.effective_from, d.expires_on)
           and (cast(:documents as uuid[]) is null or d.id = any(cast(:documents as uuid[]))))
 ), nearest as (
@@ -46,7 +46,7 @@ with nearest as materialized (
     from chunk_vector v
     where v.space = {space} and v.document_id in (
         select d.id from document d
-        where array_append(d.readers, '*') && cast(:principals as text[])
+        where array_append(d.readers, '*') && (select principals_of(:principals))
           and quoth_in_scope(d.collection, :collection) and quoth_in_force(d.effective_from, d.expires_on)
           and (cast(:documents as uuid[]) is null or d.id = any(cast(:documents as uuid[]))))
     order by v.vector::halfvec({dimensions}) <=> cast(:question as halfvec({dimensions})) limit :more
@@ -58,7 +58,7 @@ COSINES: Final = """
 select c.id, c.position, v.vector::halfvec({dimensions}) <=> cast(:question as halfvec({dimensions}))
 from chunk c join chunk_vector v on v.document_id = c.document_id and v.chunk_id = c.id and v.space = {space}
 join document d on d.id = c.document_id
-where c.position = any(:positions) and array_append(d.readers, '*') && cast(:principals as text[])"""
+where c.position = any(:positions) and array_append(d.readers, '*') && (select principals_of(:principals))"""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,8 +1,9 @@
 """Which chunks a reader may find, as a mask over positions, kept in memory and brought up to date by what changed.
 
-A mask is made once per set of principals and collection. Each search asks which documents changed since the mask's
-snapshot, as its own transaction sees it, and only those are looked at again; so a revocation, a new document or a
-removal holds in the next search, and a mask is never believed for longer than that.
+A mask is made once per reader and collection. Each search asks which documents changed since the mask's snapshot, as
+its own transaction sees it, and only those are looked at again; so a revocation, a new document or a removal holds in
+the next search, and a mask is never believed for longer than that. Where the reader belongs to other groups than the
+mask was made for, it is made anew.
 """
 
 from __future__ import annotations
@@ -38,6 +39,7 @@ class Mask:
     """The readable documents' positions, and what BM25 needs to know of them; only its age ever changes."""
 
     ranges: Ranges
+    principals: tuple[str, ...]  # all that the reader was, groups of groups and all
     snapshot: str
     today: date
     used_at: float
@@ -54,7 +56,7 @@ class Mask:
             inside = [at for at, row in enumerate(rows) if (int(row["high"]), int(row["low"])) in wanted]
             if inside:
                 ranges[analyzer] = rows[inside]
-        return Mask(ranges, self.snapshot, self.today, self.used_at)
+        return Mask(ranges, self.principals, self.snapshot, self.today, self.used_at)
 
     @cached_property
     def chunks(self) -> int:
@@ -114,21 +116,22 @@ class Masks:
             known = None
         row = connection.execute(
             text(
-                "select pg_current_snapshot()::text, current_date,"
+                "select pg_current_snapshot()::text, current_date, quoth_principals(),"
                 " array(select changed_documents(cast(:since as pg_snapshot)) limit :few)"
             ),
             {"since": known.snapshot if known else None, "few": FEW_CHANGES + 1},
         ).one()
-        snapshot, today, changed = row
-        if known is None or known.today != today or len(changed) > FEW_CHANGES:
-            return Mask(_read(connection, collection, None), snapshot, today, time.monotonic())
+        snapshot, today, principals, changed = row
+        own = tuple(principals or ())
+        if known is None or known.today != today or known.principals != own or len(changed) > FEW_CHANGES:
+            return Mask(_read(connection, collection, None), own, snapshot, today, time.monotonic())
         if not changed:
             known.seen(snapshot)
             return known
         ranges = _without(known.ranges, changed)
         for analyzer, rows in _read(connection, collection, changed).items():
             ranges[analyzer] = np.concatenate([ranges[analyzer], rows]) if analyzer in ranges else rows
-        return Mask(ranges, snapshot, today, time.monotonic())
+        return Mask(ranges, own, snapshot, today, time.monotonic())
 
 
 def _read(connection: Connection, collection: str | None, documents: Sequence[UUID] | None) -> Ranges:

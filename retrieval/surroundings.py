@@ -18,7 +18,7 @@ from chunk c
 join chunk n on n.document_id = c.document_id and n.version = c.version
   and n.ordinal between c.ordinal - :reach and c.ordinal + :reach and n.heading = c.heading
 join document d on d.id = c.document_id
-where c.id = any(:chunks) and array_append(d.readers, '*') && cast(:principals as text[])
+where c.id = any(:chunks) and array_append(d.readers, '*') && (select principals_of(:principals))
 group by c.id"""
 
 TEXTS = """
@@ -27,7 +27,7 @@ from unnest(cast(:documents as uuid[]), cast(:versions as int[]), cast(:firsts a
   with ordinality as w(document, version, first, last, at)
 join version v on v.document_id = w.document and v.number = w.version
 join document d on d.id = v.document_id
-where array_append(d.readers, '*') && cast(:principals as text[])"""
+where array_append(d.readers, '*') && (select principals_of(:principals))"""
 
 
 @dataclass(frozen=True, slots=True)

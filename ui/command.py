@@ -15,6 +15,7 @@ from typing import Final
 
 from ingest.errors import ConfigurationError, DocumentError, QuothError, ServiceError, UsageError
 from ui import (
+    access_commands,
     document_commands,
     evaluation_commands,
     question_commands,
@@ -106,6 +107,7 @@ def parser() -> argparse.ArgumentParser:
     for module in (
         running_commands,
         document_commands,
+        access_commands,
         version_commands,
         sync_commands,
         queue_commands,

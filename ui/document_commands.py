@@ -1,4 +1,4 @@
-"""Commands of content owners: add, documents, show, remove, reindex, readers, members."""
+"""Commands of content owners: add, documents, show, remove, reindex."""
 
 from __future__ import annotations
 
@@ -84,29 +84,6 @@ def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
     reindex.add_argument("--all", action="store_true", help="every document")
     json_option(reindex)
     reindex.set_defaults(run=run_reindex)
-
-    readers = command(
-        commands,
-        "readers",
-        help="decide who may read a document; holds at once",
-        example="quoth readers hr/salaries.xlsx hr,board",
-        more="Name groups, single people as user:NAME, or everyone.",
-    )
-    readers.add_argument("document", metavar="DOCUMENT")
-    readers.add_argument("groups", metavar="GROUP[,GROUP]")
-    json_option(readers)
-    readers.set_defaults(run=run_readers)
-
-    members = command(
-        commands,
-        "members",
-        help="list local users' groups, or set one user's",
-        example="quoth members\nquoth members ada hr,board",
-    )
-    members.add_argument("user", nargs="?", metavar="USER")
-    members.add_argument("groups", nargs="?", metavar="GROUP[,GROUP]", help="'' takes all groups away")
-    json_option(members)
-    members.set_defaults(run=run_members)
 
 
 def run_add(arguments: argparse.Namespace) -> int:
@@ -235,29 +212,3 @@ def run_reindex(arguments: argparse.Namespace) -> int:
             ids = [document.id for document, _ in named_documents(quoth, arguments.documents, LOCAL)]
         with progress_bar("Reindexing") as report:
             return print_receipts(quoth.pipeline.reindex(ids, progress=report), as_json=arguments.json)
-
-
-def run_readers(arguments: argparse.Namespace) -> int:
-    groups = group_names(arguments.groups)
-    with open_store() as quoth:
-        document, _ = quoth.catalog.find(LOCAL, arguments.document)
-        quoth.catalog.set_readers(document.id, groups)
-    if arguments.json:
-        print_json({"document": str(document.id), "source": document.source, "readers": list(groups)})
-    else:
-        print(f"{document.collection}/{document.source} can now be read by: {', '.join(groups)}")
-    return 0
-
-
-def run_members(arguments: argparse.Namespace) -> int:
-    with open_store() as quoth:
-        if arguments.user is not None and arguments.groups is not None:
-            quoth.catalog.set_members(arguments.user, group_names(arguments.groups) if arguments.groups.strip() else ())
-        everyone = quoth.catalog.members()
-    shown = everyone if arguments.user is None else {arguments.user: everyone.get(arguments.user, ())}
-    for user, groups in shown.items():
-        if arguments.json:
-            print_json({"user": user, "groups": list(groups)})
-        else:
-            print(f"{user}  {', '.join(groups) or '(no groups)'}")
-    return 0

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import streamlit as st
 
-from ingest.access import EVERYONE, Reader
+from ingest.access import EVERYONE, PERSON, Reader
 from ingest.document_list import Listing, Names, Wanted, list_documents
 from ingest.errors import QuothError
 from ui import wording
@@ -23,7 +23,8 @@ SEEN_AS: Final = "seen_as"  # key of the session's state: the groups last looked
 
 def show_group_view(quoth: Quoth, reader: Reader, names: Names) -> None:
     """Choose groups and people; see what they may read and what they would find."""
-    known = sorted({*names.readers} - {EVERYONE} if reader.reads_all else set(reader.groups))
+    own = names.readers if reader.reads_all else quoth.groups.principals(reader)
+    known = sorted(name for name in own if name != EVERYONE and (reader.reads_all or not name.startswith(PERSON)))
     first, second = st.columns(2)
     chosen = first.multiselect(
         "As a member of", known, accept_new_options=reader.reads_all, key="group-view",
@@ -46,8 +47,8 @@ def show_group_view(quoth: Quoth, reader: Reader, names: Names) -> None:
 
 def as_member(chosen: list[str], *, operator: str) -> Reader:
     """A reader with these groups; 'user:ada' makes it that person."""
-    people = [name.removeprefix("user:") for name in chosen if name.startswith("user:")]
-    groups = frozenset(name for name in chosen if not name.startswith("user:"))
+    people = [name.removeprefix(PERSON) for name in chosen if name.startswith(PERSON)]
+    groups = frozenset(name for name in chosen if not name.startswith(PERSON))
     return Reader(people[0] if people else "", groups, operator=operator)
 
 

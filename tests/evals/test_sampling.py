@@ -20,13 +20,13 @@ def test_samples_are_added_with_their_readers_once(quoth: Quoth) -> None:
     assert {receipt.status for receipt in first} == {"added"}, [one for one in first if one.status != "added"]
     readers = {document.source: document.readers for document in quoth.catalog.documents(LOCAL)}
     assert readers["hr/investigations.docx"] == ("hr",)
-    assert quoth.catalog.members()["fia"] == ("board", "hr")
+    assert quoth.groups.of_users()["fia"] == ("board", "hr")
     seen = {document.source for document in quoth.catalog.documents(Reader("emil", frozenset()))}
     assert "finance/travel_policy.pdf" in seen and "hr/investigations.docx" not in seen
 
-    quoth.catalog.set_members("ada", ["legal"])
+    quoth.groups.set_of_user("ada", ["legal"])
     assert {receipt.status for receipt in load_samples(quoth)} == {"unchanged"}
-    assert quoth.catalog.members()["ada"] == ("legal",)  # somebody has decided since
+    assert quoth.groups.of_users()["ada"] == ("legal",)  # somebody has decided since
 
 
 @pytest.mark.integration
