@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 from sqlalchemy import ColumnElement, Connection, Text, and_, cast, func, insert, not_, select, text
 from sqlalchemy.dialects.postgresql import ARRAY
@@ -133,5 +133,5 @@ def _refuse_nobody(
         )
 
 
-def _names(names: Sequence[str]) -> ColumnElement[list[str]]:
+def _names(names: Sequence[str]) -> ColumnElement[Any]:
     return cast(list(names), ARRAY(Text))

@@ -191,11 +191,11 @@ def run_groups(arguments: argparse.Namespace) -> int:
                 return 0
             case _:
                 everything = quoth.groups.all()
-    for group, members in everything.items():
+    for name, own in everything.items():
         if arguments.json:
-            print_json({"group": group, "members": list(members)})
+            print_json({"group": name, "members": list(own)})
         else:
-            print(f"{group}  {', '.join(members)}")
+            print(f"{name}  {', '.join(own)}")
     if not everything:
         print("There are no groups with members. Make one: quoth groups add managers user:ada", file=sys.stderr)
     return 0
