@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -37,7 +37,7 @@ class IndexedChunk:
 class IndexedDocument:
     chunks: tuple[IndexedChunk, ...]
     analyzer: str
-    embedded: int  # how many chunks were not known before
+    embedded: int  # how many texts of chunks were not known before
 
 
 def index_profile() -> str:
@@ -60,11 +60,13 @@ def index_document(
     embedder: Embedder,
     known: Mapping[bytes, StoredVectors],
     progress: Callable[[str, int, int], None],
+    stored: Callable[[Sequence[bytes]], Mapping[bytes, StoredVectors]] | None = None,
 ) -> IndexedDocument:
     """Cut, analyse and embed a document; chunks whose embedded text is in `known` keep their vectors.
 
     Args:
         known: vectors of the same embedding space by text hash.
+        stored: looks up further ones that `known` lacks, by hash; see ingest.reuse.
         progress: called with stage, done, total.
 
     Raises:
@@ -82,6 +84,9 @@ def index_document(
     vectors = dict(known)
     missing = [index for index, text_hash in enumerate(hashes) if text_hash not in vectors]
     missing = list({hashes[index]: index for index in missing}.values())
+    if stored is not None and missing:
+        vectors.update(stored([hashes[index] for index in missing]))
+        missing = [index for index in missing if hashes[index] not in vectors]
     for at in range(0, len(missing), EMBED_BATCH):
         progress("embedding", at, len(missing))
         batch = missing[at : at + EMBED_BATCH]

@@ -27,6 +27,7 @@ from ingest.indexing import index_document, index_profile
 from ingest.intake import BULK, FEW, Handed, Intake, Item
 from ingest.model import DocumentId, ParsedDocument, Receipt
 from ingest.originals import Originals, snapshot
+from ingest.reuse import stored_vectors
 from ingest.segments import merge_segments
 from ingest.spaces import Spaces
 from ingest.storing import Identity, NewVersion
@@ -344,7 +345,12 @@ class Pipeline:
             before = storing.current(connection, identity)
             known = storing.known_vectors(connection, before.document, space.id) if before else {}
         indexed = index_document(
-            parsed, parsed.title, space.embedder, known, lambda *stage: report(identity.source, *stage)
+            parsed,
+            parsed.title,
+            space.embedder,
+            known,
+            lambda *stage: report(identity.source, *stage),
+            stored_vectors(self._database, space.id, LOCAL),
         )
         new = NewVersion(identity, parsed.title, sha256, len(original), profile, self._profile, parsed, indexed)
         with tempfile.NamedTemporaryFile(dir=self._scratch, prefix="add-") as file:

@@ -135,6 +135,7 @@ chunk = Table(
     Column("sentences", ARRAY(Integer), nullable=False),  # start, end, start, end ... of the canonical text
     ForeignKeyConstraint(["document_id", "version"], ["version.document_id", "version.number"], ondelete="CASCADE"),
     Index("chunk_position", "position"),
+    Index("chunk_text_hash", "text_hash"),
 )
 
 embedding_space = Table(

@@ -17,6 +17,7 @@ from pgvector import HalfVector
 from sqlalchemy import Connection, select
 
 from ingest import intake, schema, storing
+from ingest.access import LOCAL
 from ingest.canonical import PARSER_PROFILE
 from ingest.database import Database
 from ingest.errors import DocumentError, ServiceError, trace_of
@@ -25,6 +26,7 @@ from ingest.intake import Handed, Intake, Item, Report, Stopped
 from ingest.model import Attachment, DocumentId, Receipt
 from ingest.originals import Originals
 from ingest.parser import Parser
+from ingest.reuse import adder, stored_vectors
 from ingest.spaces import Spaces
 from ingest.storing import Identity, NewVersion
 from ingest.vectors import pack_vectors
@@ -117,7 +119,8 @@ class Taking:
             before = storing.current(connection, item.identity)
             reuse = before is not None and item.kind == "add"
             known = storing.known_vectors(connection, before.document, space.id) if before and reuse else {}
-        indexed = index_document(parsed, title, space.embedder, known, report)
+        stored = stored_vectors(self._database, space.id, adder(item.principal)) if item.kind == "add" else None
+        indexed = index_document(parsed, title, space.embedder, known, report, stored)
         report("storing", 0, 1)
         new = NewVersion(
             item.identity, title, sha256, item.byte_count, PARSER_PROFILE, index_profile(), parsed, indexed
@@ -230,22 +233,24 @@ class Taking:
             if not rows:
                 break
             report("embedding", rows[0].ordinal, rows[0].ordinal + len(rows))
-            texts = [chunk_text(row.title, tuple(row.heading), row.text) for row in rows]
+            # nobody reads a receipt of this: what any document's chunk has already is taken over
+            vectors = dict(stored_vectors(self._database, building.id, LOCAL)([row.text_hash for row in rows]))
+            new = list({row.text_hash: row for row in rows if row.text_hash not in vectors}.values())
+            texts = [chunk_text(row.title, tuple(row.heading), row.text) for row in new]
             spans = []
-            for row, text in zip(rows, texts, strict=True):
+            for row, text in zip(new, texts, strict=True):
                 shift = len(text) - len(row.text) - row.start_offset
                 borders = [offset + shift for offset in row.sentences]
                 spans.append(list(zip(borders[::2], borders[1::2], strict=True)))
-            vectors, of_sentences = building.embedder.embed_passages(texts, spans)
+            made, of_sentences = building.embedder.embed_passages(texts, spans) if new else ((), ())
+            for row, vector, sentences in zip(new, made, of_sentences, strict=True):
+                vectors[row.text_hash] = StoredVectors(HalfVector(vector), pack_vectors(sentences))
             with self._database.working() as connection:
                 storing.lock_identity(connection, item.identity)
                 storing.add_vectors(
                     connection,
                     building.id,
-                    [
-                        (row.document_id, row.id, StoredVectors(HalfVector(vector), pack_vectors(sentences)))
-                        for row, vector, sentences in zip(rows, vectors, of_sentences, strict=True)
-                    ],
+                    [(row.document_id, row.id, vectors[row.text_hash]) for row in rows],
                 )
         with self._database.working() as connection:
             intake.finish(connection, item, self._nothing(item, None))
