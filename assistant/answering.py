@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 import uuid
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from assistant.citing import Unresolved, resolve
@@ -31,6 +31,7 @@ from assistant.model import (
     Usage,
 )
 from assistant.records import Answers, Trace, answer_text, usage_total
+from assistant.rewording import Rewording
 from ingest.access import Reader
 from ingest.catalog import Catalog
 from ingest.errors import UsageError
@@ -46,6 +47,16 @@ class AnsweringSettings:
     hits: int = 12  # searched for each question
     context: ContextSettings = field(default_factory=ContextSettings)
     nearest: int = 3  # passages shown when the documents do not say
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """What is searched for, and what it took to come to it."""
+
+    text: str
+    usages: tuple[Usage, ...] = ()
+    notes: tuple[str, ...] = ()
+    timings_ms: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -75,6 +86,8 @@ class Answering:
         checker: Checker,
         count_tokens: Callable[[Sequence[str]], list[int]],
         settings: AnsweringSettings,
+        *,
+        rewording: Rewording | None = None,
     ) -> None:
         self._search = search
         self._surroundings = surroundings
@@ -84,6 +97,7 @@ class Answering:
         self._checker = checker
         self._count_tokens = count_tokens
         self._settings = settings
+        self._rewording = rewording  # makes follow-up questions stand by themselves; else a rule does
 
     def ask(
         self,
@@ -106,22 +120,24 @@ class Answering:
             raise UsageError(f"You have no conversation {str(conversation)!r}. Ask without one to start it.")
         yield Progress("Searching the documents you may read")
         earlier = self._answers.questions(reader, conversation) if conversation is not None else []
-        asked = standalone(question, earlier)
+        asked = self._standalone(question, earlier)
         found = self._search.search(
             asked.text, reader, k=self._settings.hits, collection=collection, narrowing=narrowing
         )
         within = f" [{'; '.join(found.filters)}]" if found.filters else ""
-        found = replace(found, question=question.strip(), searched=asked.text + within)
+        notes = (*found.notes, *asked.notes)
+        found = replace(found, question=question.strip(), searched=asked.text + within, notes=notes)
         context = assemble(found.hits, reader, self._surroundings, self._count_tokens, self._settings.context)
         retrieved_ms = _ms_since(started)
         yield Progress(f"Reading {len(context.passages)} passages")
-        draft = _Draft()
+        draft = _Draft(usages=list(asked.usages))
         yield from self._drafted(question, reader, context, found, draft, started)
         answer = self._answer(question, conversation, found, context, draft)
         answer = replace(
             answer,
             timings_ms={
                 **{f"search_{name}": value for name, value in found.timings_ms.items()},
+                **asked.timings_ms,
                 "retrieve": retrieved_ms,
                 "first_token": draft.end.first_token_ms if draft.end else None,
                 "first_verified_claim": draft.first_verified_ms,
@@ -130,6 +146,18 @@ class Answering:
         )
         self._answers.save(reader, answer, Trace(found, context, draft.end.raw_output if draft.end else ""))
         yield answer
+
+    def _standalone(self, question: str, earlier: Sequence[str]) -> _Asked:
+        """The question as it is searched for: by the model where there is one and it answers, else by the rule."""
+        if self._rewording is None or not earlier:
+            return _Asked(standalone(question, earlier).text)
+        try:
+            made = self._rewording.standalone(question, earlier)
+        except (ModelError, ModelMisconfigured) as error:
+            usages = () if error.usage is None else (error.usage,)
+            note = f"The question was completed from the one before by a rule: {error}"
+            return _Asked(standalone(question, earlier).text, usages, (note,))
+        return _Asked(made.text, (made.usage,), timings_ms={"standalone": made.ms})
 
     def _drafted(
         self, question: str, reader: Reader, context: Context, found: SearchResult, draft: _Draft, started: float

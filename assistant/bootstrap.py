@@ -16,6 +16,7 @@ from assistant.model import Answerer, AnswerEvent, Checker, ConversationId
 from assistant.model_answerer import model_chain_from
 from assistant.quoting import QuotedAnswerer, Selection
 from assistant.records import Answers
+from assistant.rewording import rewording_from
 from assistant.settings import Settings
 from ingest import postgres
 from ingest.access import Reader
@@ -135,6 +136,7 @@ class Quoth:
         self.answers = Answers(self.database)
         selection = Selection() if settings.abstain_below is None else Selection(threshold=settings.abstain_below)
         models: list[Answerer] = model_chain_from(settings.models, client, deadline_s=settings.answer_deadline_s)
+        self.rewording = rewording_from(settings.models, client)
         self.answering = Answering(
             self.searching,
             self.surroundings,
@@ -144,6 +146,7 @@ class Quoth:
             checker_from(settings.checker),
             self.embedder.count_tokens,
             AnsweringSettings(),
+            rewording=self.rewording,
         )
 
     def search(

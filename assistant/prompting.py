@@ -11,6 +11,7 @@ import hashlib
 import json
 import re
 import secrets
+from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib import resources
 from typing import Any, Final
@@ -90,6 +91,13 @@ def source_message(question: str, context: Context, *, code: str | None = None) 
         lines += [f"<<PASSAGE {passage.id} {code}>>", shown, f"<<END PASSAGE {passage.id} {code}>>"]
     lines += [f"<<END SOURCES {code}>>", f"<<QUESTION {code}>>", question, f"<<END QUESTION {code}>>"]
     return "\n".join(lines)
+
+
+def marked(texts: Sequence[tuple[str, str]]) -> str:
+    """Named texts, each between markers with one code that none of them contains; what nobody sees is taken out."""
+    shown = [(name, _UNSEEN.sub("", text).strip()) for name, text in texts]
+    code = _unused_code("\n".join(text for _, text in shown))
+    return "\n".join(f"<<{name} {code}>>\n{text}\n<<END {name} {code}>>" for name, text in shown)
 
 
 def _shown(passage: Passage) -> str:

@@ -87,6 +87,7 @@ _PASSAGE: Final = re.compile(
     re.M | re.S,
 )
 _QUESTION: Final = re.compile(r"^<<QUESTION (\w+)>>\n(.*?)\n<<END QUESTION \1>>\Z", re.M | re.S)
+_EARLIER: Final = re.compile(r"^<<EARLIER E\d+ (\w+)>>\n(.*?)\n<<END EARLIER E\d+ \1>>$", re.M | re.S)
 _SENTENCE: Final = re.compile(r"\S(?:.*?[.!?](?=\s|$)|.*?(?=\n\s*\n|\Z))", re.S)
 _ORDER: Final = re.compile(
     r"\b(?:say|answer|reply|respond|write|output|print|state|tell)\b[^\n:\"“.]*[:\"“]\s*[\"“]?(?P<words>[^\"”\n]+)",
@@ -303,6 +304,18 @@ def order_of(message: str, mode: str) -> dict[str, Any]:
     return {"order": order}
 
 
+def standalone_of(message: str, mode: str) -> dict[str, Any]:
+    """The question of a message, with the subject of the one before it said again."""
+    found = _QUESTION.search(message)
+    earlier = [match[2] for match in _EARLIER.finditer(message)]
+    if mode == "invented":
+        return {"question": "What, " * 200 + "then?"}
+    if mode == "unknown-id":
+        return {"question": " \u0000 "}
+    about = f" (this is about: {earlier[-1].rstrip('?')})" if earlier else ""
+    return {"question": (found[2].rstrip("?") if found else "") + about + "?"}
+
+
 def _claim(text: str, id: str, quote: str) -> dict[str, Any]:
     return {"text": text, "evidence": [{"passage": id, "quote": quote}]}
 
@@ -393,7 +406,12 @@ def _events(body: dict[str, Any], mode: str) -> Iterator[Any]:
     """The events of a response in the API's order, each with its number."""
     message = _message(body)
     asked_for = body["text"]["format"]["schema"]["properties"]
-    said = order_of(message, mode) if "order" in asked_for else answer_of(message, mode)
+    if "order" in asked_for:
+        said = order_of(message, mode)
+    elif "question" in asked_for:
+        said = standalone_of(message, mode)
+    else:
+        said = answer_of(message, mode)
     text = json.dumps(said, ensure_ascii=False)
     if mode == "schema":
         text = json.dumps({"claims": [{"sentence": "Something."}], "missing": None})
