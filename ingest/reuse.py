@@ -13,7 +13,7 @@ to the queue, and is embedded again.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Final
+from typing import Any, Final
 
 from pgvector import HalfVector
 from sqlalchemy import text
@@ -60,5 +60,5 @@ def _batches(hashes: Sequence[bytes]) -> Iterator[list[bytes]]:
         yield list(hashes[at : at + LOOKED_UP])
 
 
-def _halfvec(value: object) -> HalfVector:
+def _halfvec(value: Any) -> HalfVector:
     return HalfVector.from_text(value) if isinstance(value, str) else HalfVector(value)

@@ -24,6 +24,7 @@ DOCUMENTS = SAMPLES / "documents"
 MANIFEST = json.loads((SAMPLES / "manifest.json").read_text(encoding="utf-8"))
 READERS = {entry["source"]: set(entry["readers"]) for entry in MANIFEST["documents"]}
 CASES = [json.loads(line) for line in (SAMPLES / "cases.jsonl").read_text(encoding="utf-8").splitlines()]
+FOLLOWUPS = [json.loads(line) for line in (SAMPLES / "followups.jsonl").read_text(encoding="utf-8").splitlines()]
 GOLD = [(case["id"], gold["source"], gold["quote"]) for case in CASES for gold in case["gold"]]
 
 # Function words only: the shorter this list, the stricter the check of what a question may share with its quote.
@@ -115,6 +116,16 @@ def test_case_has_the_fields_of_its_kind(case: dict) -> None:
     else:
         assert case["answerable"] and case["answer"]
         assert len(case["gold"]) == (2 if case["type"] in ("conflict", "multi") else 1)
+
+
+def test_follow_ups_are_thirty_and_their_gold_stands_in_the_documents() -> None:
+    assert [case["id"] for case in FOLLOWUPS] == [f"f{number:02}" for number in range(1, 31)]
+    for case in FOLLOWUPS:
+        assert case.keys() == {"id", "turns", "question", "standalone", "answerable", "gold", "type"}
+        assert len(case["turns"]) == len(case["gold"]) == 1
+        assert case["standalone"] != case["question"]
+        (gold,) = case["gold"]
+        assert " ".join(gold["quote"].split()) in text_of(DOCUMENTS / gold["source"]), case["id"]
 
 
 def test_two_documents_conflict_in_each_conflict_case() -> None:
