@@ -55,9 +55,10 @@ def assemble(
     for hit in kept[settings.max_passages :]:
         left_out.append(f"{hit.source}: ranked below the first {settings.max_passages} passages")
     passages = [_passage(hit) for hit in kept[: settings.max_passages]]
+    # by rank before joining: else a neighbour far down the ranks takes the room of a better passage
+    passages, used = _within_budget(passages, count_tokens, settings.max_tokens, left_out)
     if settings.join:
         passages = _joined(passages, reader, surroundings)
-    passages, used = _within_budget(passages, count_tokens, settings.max_tokens, left_out)
     if settings.grown:
         passages, used = _grown(passages, used, reader, surroundings, count_tokens, settings)
     named = tuple(replace(passage, id=f"P{number}") for number, passage in enumerate(passages, 1))

@@ -1,10 +1,12 @@
 """What each step of assembling a context gains: gold evidence held, tokens spent, evidence per 1,000 tokens.
 
     python -m evals.bench.context [CASES.jsonl] [--collection NAME]
+    python -m evals.bench.context --squad FOLDER [--articles 20] [--questions 240]
 
 Searches the store of QUOTH_HOME or QUOTH_DATABASE_URL once per answerable case (of the samples, if no file is given;
 `quoth up --sample` loads them) and assembles what was found in several ways. A gold quote counts as held when one
-passage holds all of it.
+passage holds all of it. With --squad, long documents are made of its articles in a store that is thrown away, and each
+step is left out in turn, on the articles alone and beside copies, older versions and planted disagreements.
 """
 
 from __future__ import annotations
@@ -20,6 +22,9 @@ from typing import Final
 from assistant.bootstrap import Quoth, open_quoth
 from assistant.context import ContextSettings, assemble
 from assistant.model import Context
+from evals.bench.long_contexts import compare_long
+from evals.bench.long_corpus import long_corpus
+from evals.bench.replacing import scratch_quoth
 from evals.cases import read_cases
 from evals.gold import GoldFinder, LocatedGold
 from evals.sampling import SAMPLES
@@ -93,7 +98,15 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("cases", type=Path, nargs="?", default=SAMPLES / "cases.jsonl")
     parser.add_argument("--collection")
+    parser.add_argument("--squad", type=Path, metavar="FOLDER", help="that holds dev-2.0-part-a.json")
+    parser.add_argument("--articles", type=int, default=20, help="of SQuAD, at most (20)")
+    parser.add_argument("--questions", type=int, default=240, help="of SQuAD (240)")
     arguments = parser.parse_args()
+    if arguments.squad:
+        corpus = long_corpus(arguments.squad, articles=arguments.articles, questions=arguments.questions, seed=11)
+        with scratch_quoth(os.environ) as quoth:
+            compare_long(quoth, corpus)
+        return 0
     with open_quoth(os.environ) as quoth:
         compare(quoth, arguments.cases, arguments.collection)
     return 0

@@ -1,6 +1,6 @@
 """One way to index and search passages, in a process of its own: Quoth, LangChain or Haystack.
 
-    python -m evals.bench.peer_process quoth|langchain|langchain-tuned|haystack
+    python -m evals.bench.peer_process quoth|langchain|langchain-tuned|haystack THREADS
 
 Reads one JSON command a line and answers with one JSON line. Everything stays open between commands, so that what is
 timed is neither starting nor connecting. It is run by `evals.bench.peers`, for the rivals with a Python of their own
@@ -30,9 +30,9 @@ RIVAL_PACKAGES: Final = (
 )
 WAYS: Final = ("quoth", "langchain", "langchain-tuned", "haystack")
 BATCH: Final = 1000  # passages that a rival is given at a time
-_STOPS: Final = frozenset(
-    """a an and are as at be but by for from had has have he her his i if in into is it its me my no not of on or our she
-    so that the their them then there these they this to was we were what which who will with would you your""".split()
+STOP_WORDS: Final = (
+    "a an and are as at be but by for from had has have he her his i if in into is it its me my no not of on or our "
+    "she so that the their them then there these they this to was we were what which who will with would you your"
 )
 
 
@@ -79,7 +79,7 @@ class LangChain:
 
     def __init__(self, tuned: bool, threads: int) -> None:
         warnings.simplefilter("ignore")
-        from langchain_core.embeddings import Embeddings
+        from langchain_core.embeddings import Embeddings  # type: ignore[import-not-found]
 
         from ingest.local_embedding import LocalEmbedder
 
@@ -97,8 +97,8 @@ class LangChain:
         self._documents: list[Any] = []
 
     def index(self, folder: Path, database: str, embed: bool) -> float:
-        from langchain_core.documents import Document
-        from langchain_postgres import PGVector
+        from langchain_core.documents import Document  # type: ignore[import-not-found]
+        from langchain_postgres import PGVector  # type: ignore[import-not-found]
 
         passages, vectors = read_passages(folder)
         self._documents = [
@@ -127,13 +127,13 @@ class LangChain:
         return time.perf_counter() - started
 
     def _rebuild(self) -> None:
-        from langchain_community.retrievers import BM25Retriever
+        from langchain_community.retrievers import BM25Retriever  # type: ignore[import-not-found]
 
         how = {"preprocess_func": terms} if self._tuned else {}
         self._words = BM25Retriever.from_documents(self._documents, **how)
 
     def search(self, question: str, k: int, group: str | None, dense: bool) -> dict[str, Any]:
-        from langchain_classic.retrievers import EnsembleRetriever
+        from langchain_classic.retrievers import EnsembleRetriever  # type: ignore[import-not-found]
 
         wanted: dict[str, Any] = {"k": k, "filter": {"group": group}} if group else {"k": k}
         vectors = self._vectors.as_retriever(search_kwargs=wanted)
@@ -147,8 +147,11 @@ class LangChain:
         kept = [one.metadata["id"] for one in found if group in (None, one.metadata["group"])]
         return {"ids": kept, "unreadable": len(found) - len(kept)}
 
+    def open(self, folder: Path, database: str, collection: str) -> None:
+        raise NotImplementedError("a store of Quoth")
+
     def add(self, source: str, text: str) -> None:
-        from langchain_core.documents import Document
+        from langchain_core.documents import Document  # type: ignore[import-not-found]
 
         document = Document(text, id=f"{source}@0", metadata={"id": f"{source}@0", "group": "many"})
         self._vectors.add_documents([document], ids=[document.id])
@@ -166,10 +169,10 @@ class Haystack:
         self._local = LocalEmbedder(threads=threads)
 
     def index(self, folder: Path, database: str, embed: bool) -> float:
-        from haystack import Document
-        from haystack.components.joiners import DocumentJoiner
-        from haystack.components.retrievers.in_memory import InMemoryBM25Retriever, InMemoryEmbeddingRetriever
-        from haystack.document_stores.in_memory import InMemoryDocumentStore
+        from haystack import Document  # type: ignore[import-not-found]
+        from haystack.components.joiners import DocumentJoiner  # type: ignore[import-not-found]
+        from haystack.components.retrievers.in_memory import InMemoryBM25Retriever, InMemoryEmbeddingRetriever  # type: ignore[import-not-found]
+        from haystack.document_stores.in_memory import InMemoryDocumentStore  # type: ignore[import-not-found]
 
         passages, vectors = read_passages(folder)
         self._store = InMemoryDocumentStore(shared=False)
@@ -200,8 +203,11 @@ class Haystack:
         joined = self._joiner.run([by_words, by_meaning])["documents"]
         return {"ids": [one.id for one in joined], "unreadable": 0}
 
+    def open(self, folder: Path, database: str, collection: str) -> None:
+        raise NotImplementedError("a store of Quoth")
+
     def add(self, source: str, text: str) -> None:
-        from haystack import Document
+        from haystack import Document  # type: ignore[import-not-found]
 
         vector = self._local.embed([text], kind="document")[0].tolist()
         self._store.write_documents(
@@ -216,10 +222,11 @@ def terms(text: str) -> list[str]:
         from ingest.analysis import Analyzer
 
         _analyzer = Analyzer("en")
-    return [term for term in _analyzer.terms(text) if term not in _STOPS]
+    return [term for term in _analyzer.terms(text) if term not in _stop_words]
 
 
 _analyzer: Any = None
+_stop_words: Final = frozenset(STOP_WORDS.split())
 
 
 def peer_for(way: str, threads: int) -> Peer:

@@ -1,14 +1,14 @@
 """Quoth against what a developer would otherwise take: LangChain's EnsembleRetriever and Haystack's hybrid.
 
-    python -m evals.bench.peers BEIR_FOLDER --rival-python PATH [--rounds 1] [--skip haystack ...]
+    python -m evals.bench.peers BEIR_FOLDER --rival-python PATH [--skip haystack ...]
 
 All run on one machine in one go, each in a process of its own, on the same passages, those that Quoth cut, with the
 same vectors, those of Quoth's local model, and all embed the question with it. The questions are asked of all in turn,
 in an order that changes. Quoth and LangChain's PGVector keep what they hold in one Postgres server, the one that
 QUOTH_DATABASE_URL names or an embedded one, each in a new database; Haystack keeps it in memory, and loses it. Each way
-indexes twice, once making the vectors and once with them given. With --store, a store in the same server that `quoth
-eval retrieval` filled, Quoth searches a copy of it, the rivals get its passages and vectors, and only their indexing with
-vectors given is timed; nobody else may use the store while it is copied.
+indexes twice, once making the vectors and once with them given. With --store, a store in the same server that the
+command `quoth eval retrieval` filled, Quoth searches a copy of it, the rivals get its passages and vectors, and only
+their indexing with vectors given is timed; nobody else may use the store while it is copied.
 Processor time is that of a way's process and of its database's backends. The rivals' Python needs packages of its own;
 without them, they are named.
 """
@@ -168,21 +168,22 @@ def in_turn(peers: Mapping[str, Peer], questions: Mapping[str, str]) -> Iterator
 
 
 def measure_searches(
-    peers: Mapping[str, Peer], found: Mapping[str, Found], tests: TestCollection, passages: int, rounds: int
+    peers: Mapping[str, Peer], found: Mapping[str, Found], tests: TestCollection, passages: int, timed: int
 ) -> None:
     scored = {query: tests.queries[query] for query in tests.scored}
     for peer, _, question in in_turn(peers, dict(list(scored.items())[:10])):
         peer(do="search", question=question, k=SHOWN)  # what is opened once is no question's latency
     cpu: dict[str, float] = dict.fromkeys(peers, 0.0)
     before = {way: peer.backends_cpu_s() for way, peer in peers.items()}
-    for _ in range(rounds):
-        for peer, _, question in in_turn(peers, scored):
-            answer = peer(do="search", question=question, k=SHOWN)
-            found[peer.way].few_ms.append(answer["wall_s"] * 1000)
-            cpu[peer.way] += answer["cpu_s"]
+    for peer, _, question in in_turn(peers, dict(list(scored.items())[:timed])):
+        answer = peer(do="search", question=question, k=SHOWN)
+        found[peer.way].few_ms.append(answer["wall_s"] * 1000)
+        cpu[peer.way] += answer["cpu_s"]
     for way, peer in peers.items():
         in_server = peer.backends_cpu_s() - before[way]
         found[way].few_cpu_ms = 1000 * (cpu[way] + in_server) / len(found[way].few_ms)
+        found[way].memory_mb = peer.memory_mb()
+        print(f"{way}: {median(found[way].few_ms):.1f} ms, {found[way].few_cpu_ms:.1f} of processors", file=sys.stderr)
     depth = ceil(2 * RANKED * passages / len(tests.records))
     rankings: dict[str, dict[str, list[str]]] = {way: {} for way in peers}
     for peer, name, question in in_turn(peers, scored):
@@ -192,6 +193,7 @@ def measure_searches(
     for way, ranking in rankings.items():
         values = measured(tests.qrels, ranking, tests.scored)
         found[way].scores = {name: mean(of.values()) for name, of in values.items()}
+        print(f"{way}: {found[way].scores}", file=sys.stderr)
 
 
 def measure_narrow(
@@ -303,7 +305,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--rival-python", required=True, help="the Python that has LangChain and Haystack")
     parser.add_argument("--skip", nargs="*", choices=WAYS[1:], default=[], help="rivals to leave out")
     parser.add_argument("--store", metavar="URL", help="a store that `quoth eval retrieval` filled")
-    parser.add_argument("--rounds", type=int, default=1, help="how often each question is timed (1)")
+    parser.add_argument("--timed", type=int, default=300, help="questions whose searches are timed (300)")
     parser.add_argument("--questions", type=int, help="at most (all)")
     parser.add_argument("--narrow", type=int, default=100, help="questions of the narrow reader (100)")
     parser.add_argument("--seed", type=int, default=7)
@@ -329,42 +331,42 @@ def main(argv: Sequence[str] | None = None) -> int:
         def opened(way: str) -> Peer:
             return Peer(way, sys.executable if way == "quoth" else arguments.rival_python, threads, server)
 
+        try:
+            for way in ways[1:]:
+                opened(way).close()  # before anything takes its time
+        except ImportError as error:
+            print(f"A rival cannot be loaded: {error}. The rivals need, in a Python of their own:", file=sys.stderr)
+            print("  " + "\n  ".join(RIVAL_PACKAGES), file=sys.stderr)
+            print("Name that Python with --rival-python.", file=sys.stderr)
+            return 2
         if arguments.store:
             database = Database(arguments.store)
             try:
                 hand_over(database, tests.collection, folder)
             finally:
                 database.close()
-        try:
-            for way in ways if not arguments.store else ():
-                if way == "langchain-tuned":
-                    continue  # embeds as the other does
-                peer = opened(way)
-                try:
-                    found[way].embedded_s = peer.index(folder, embed=True)
-                finally:
-                    peer.close()
-                print(f"{way}: indexed, vectors made, {found[way].embedded_s:.1f} s", file=sys.stderr)
-            peers: dict[str, Peer] = {}
-            for way in ways:
-                peers[way] = opened(way)
-                open_.callback(peers[way].close)
-                if arguments.store and way == "quoth":
-                    peers[way].open(folder, arguments.store, tests.collection)
-                    continue
-                found[way].given_s = peers[way].index(folder, embed=False)
-                print(f"{way}: indexed, vectors given, {found[way].given_s:.1f} s", file=sys.stderr)
-        except ImportError as error:
-            print(f"A rival cannot be loaded: {error}. The rivals need, in a Python of their own:", file=sys.stderr)
-            print("  " + "\n  ".join(RIVAL_PACKAGES), file=sys.stderr)
-            print("Name that Python with --rival-python.", file=sys.stderr)
-            return 2
+        for way in ways if not arguments.store else ():
+            if way == "langchain-tuned":
+                continue  # embeds as the other does
+            peer = opened(way)
+            try:
+                found[way].embedded_s = peer.index(folder, embed=True)
+            finally:
+                peer.close()
+            print(f"{way}: indexed, vectors made, {found[way].embedded_s:.1f} s", file=sys.stderr)
+        peers: dict[str, Peer] = {}
+        for way in ways:
+            peers[way] = opened(way)
+            open_.callback(peers[way].close)
+            if arguments.store and way == "quoth":
+                peers[way].open(folder, arguments.store, tests.collection)
+                continue
+            found[way].given_s = peers[way].index(folder, embed=False)
+            print(f"{way}: indexed, vectors given, {found[way].given_s:.1f} s", file=sys.stderr)
         passages = len(read_passages(folder)[0])
-        measure_searches(peers, found, tests, passages, arguments.rounds)
-        for way, peer in peers.items():
-            found[way].memory_mb = peer.memory_mb()
-        measure_narrow(peers, found, folder, [tests.queries[one] for one in tests.scored[: arguments.narrow]])
+        measure_searches(peers, found, tests, passages, arguments.timed)
         measure_adding(peers, found)
+        measure_narrow(peers, found, folder, [tests.queries[one] for one in tests.scored[: arguments.narrow]])
     report(found, len(tests.records), passages, len(tests.scored))
     return 0
 

@@ -81,6 +81,25 @@ def test_neighbours_become_one_passage_with_all_their_hits(store: Quoth) -> None
     assert sorted(c for p in joined.passages for c in p.chunks) == sorted(c for p in apart.passages for c in p.chunks)
 
 
+def test_a_neighbour_far_down_the_ranks_takes_no_better_passage_s_room(store: Quoth) -> None:
+    by_place: list[Hit] = sorted(
+        (
+            hit
+            for hit in store.search("What does the keeper of the valve do?", LOCAL, k=16).hits
+            if hit.source == "plan.md"
+        ),
+        key=lambda hit: hit.start,
+    )
+    at = next(at for at in range(len(by_place) - 2) if by_place[at + 1].start - by_place[at].end < 5)
+    best, neighbour, other = by_place[at], by_place[at + 1], by_place[at - 1 if at else -1]
+    costs = store.embedder.count_tokens([best.text, other.text])
+    settings = ContextSettings(grown=0, max_tokens=sum(costs))
+    hits = [best, other, neighbour]
+    context = assemble(hits, LOCAL, store.surroundings, store.embedder.count_tokens, settings)
+    assert {chunk for passage in context.passages for chunk in passage.chunks} == {best.chunk, other.chunk}
+    assert any("no room" in reason for reason in context.left_out)
+
+
 def test_a_passage_grows_within_its_section_only_and_within_the_budget(store: Quoth) -> None:
     settings = ContextSettings(max_passages=1, grown=1)
     small = made(store, "What does the keeper of the harbour do in case 56?", replace(settings, grown=0))
