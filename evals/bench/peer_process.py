@@ -151,7 +151,7 @@ class LangChain:
         raise NotImplementedError("a store of Quoth")
 
     def add(self, source: str, text: str) -> None:
-        from langchain_core.documents import Document  # type: ignore[import-not-found]
+        from langchain_core.documents import Document
 
         document = Document(text, id=f"{source}@0", metadata={"id": f"{source}@0", "group": "many"})
         self._vectors.add_documents([document], ids=[document.id])
@@ -207,7 +207,7 @@ class Haystack:
         raise NotImplementedError("a store of Quoth")
 
     def add(self, source: str, text: str) -> None:
-        from haystack import Document  # type: ignore[import-not-found]
+        from haystack import Document
 
         vector = self._local.embed([text], kind="document")[0].tolist()
         self._store.write_documents(
