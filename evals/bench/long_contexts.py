@@ -189,8 +189,8 @@ def _disagreements(bench: Bench, planted: Sequence[Planted], found: Sequence[Seq
     print(f"marked pairs of passages: {marking.marked}, planted ones among them {marking.right} (precision "
           f"{marking.right / max(1, marking.marked):.1%}); pairs that hold a planted one: {marking.due} (recall "
           f"{marking.right / max(1, marking.due):.1%})")  # fmt: skip
-    for (one, other), count in marking.wrong.most_common(8):
-        print(f"  {count} marked though not planted: {one!r} | {other!r}")
+    for (said, other), count in marking.wrong.most_common(8):
+        print(f"  {count} marked though not planted: {said!r} | {other!r}")
 
 
 def _due(planted: Sequence[Planted], texts: Mapping[str, str]) -> set[frozenset[str]]:
