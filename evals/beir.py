@@ -143,7 +143,7 @@ def _records(path: Path) -> tuple[tuple[Record, ...], int]:
     empty = 0
     for where, raw in read_jsonl(path):
         name = required_text(raw, "_id", where)
-        title, text = (_plain(raw.get(field), field, where) for field in ("title", "text"))
+        title, text = (plain_text(raw.get(field), field, where) for field in ("title", "text"))
         if name in found:
             raise UsageError(f"{where}: the '_id' {name!r} was used before. Give each document its own.")
         if any(character.isspace() for character in name):
@@ -157,7 +157,7 @@ def _records(path: Path) -> tuple[tuple[Record, ...], int]:
     return tuple(found.values()), empty
 
 
-def _plain(value: object, field: str, where: str) -> str:
+def plain_text(value: object, field: str, where: str) -> str:
     """What canonical text may hold: NFC, \\n and no other line break, no control characters."""
     if value is None:
         return ""
