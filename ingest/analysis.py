@@ -12,9 +12,12 @@ from typing import Final
 
 import Stemmer
 
-RULES_VERSION: Final = 1  # raise it with every change of the terms: indexes name the version they were made with
+from ingest.stop_words import STOP_WORDS
+
+RULES_VERSION: Final = 2  # raise it with every change of the terms: indexes name the version they were made with
 MAX_TERM_CHARS: Final = 64
 CACHED_WORDS: Final = 50_000
+SHOUTED_CHARS: Final = 30  # shorter, "IT POLICY" may well be about IT
 
 STEMMERS: Final = {  # ISO 639-1 to Snowball's names
     "ar": "arabic", "ca": "catalan", "cs": "czech", "da": "danish", "de": "german", "el": "greek", "en": "english",
@@ -24,21 +27,6 @@ STEMMERS: Final = {  # ISO 639-1 to Snowball's names
     "no": "norwegian", "pl": "polish", "pt": "portuguese", "ro": "romanian", "ru": "russian", "sr": "serbian",
     "st": "sesotho", "sv": "swedish", "ta": "tamil", "tr": "turkish", "yi": "yiddish",
 }  # fmt: skip
-
-# Snowball's English list (snowballstem.org/algorithms/english/stop.txt, BSD).
-ENGLISH_STOP_WORDS: Final = frozenset(
-    """
-    i me my myself we our ours ourselves you your yours yourself yourselves he him his himself she her hers herself
-    it its itself they them their theirs themselves what which who whom this that these those am is are was were be
-    been being have has had having do does did doing would should could ought i'm you're he's she's it's we're they're
-    i've you've we've they've i'd you'd he'd she'd we'd they'd i'll you'll he'll she'll we'll they'll isn't aren't
-    wasn't weren't hasn't haven't hadn't doesn't don't didn't won't wouldn't shan't shouldn't can't cannot couldn't
-    mustn't let's that's who's what's here's there's when's where's why's how's a an the and but if or because as until
-    while of at by for with about against between into through during before after above below to from up down in out
-    on off over under again further then once here there when where why how all any both each few more most other some
-    such no nor not only own same so than too very
-    """.split()  # noqa: SIM905 - nine lines that can be read, instead of 174
-)
 
 # Python's \w leaves out combining marks, which would cut Hindi, Hebrew or Arabic words at every vowel sign.
 _MARKS = (
@@ -56,6 +44,7 @@ _COMPOUND = re.compile(rf"{_WORD}(?:(?:[-‐.'’]|(?<=\d),(?=\d{{3}}(?!\d))){_W
 _JOINTS = re.compile("[-‐.'’]")
 _CAMEL = re.compile(r"(?<=[a-z\d])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
 _INVISIBLE = re.compile("[\u00ad\u200b-\u200d\u2060\ufeff]")
+_ACCENTED = re.compile("([a-z])[\u0300-\u036f]+")
 _ENGLISH_ENDINGS: Final = frozenset({"s", "t", "d", "m", "ll", "re", "ve"})
 
 
@@ -71,7 +60,10 @@ class Analyzer:
         name = STEMMERS.get(self.language)
         # our own cache holds whole results, so the stemmer's would only cost memory
         self._stem = Stemmer.Stemmer(name, 0).stemWord if name else None
-        self._stop_words = ENGLISH_STOP_WORDS if self.language == "en" else frozenset[str]()
+        self._stop_words = STOP_WORDS.get(self.language, frozenset[str]())
+        # other stemmers tell words apart by their accents; English has none of its own, and is what short texts of any
+        # language are taken for
+        self._unaccented = name is None or name == "english"
         self._cache: dict[str, tuple[str, ...]] = {}
         library = ".".join(Stemmer.version().split(".")[:2])
         self.version: Final = f"{RULES_VERSION}/{name}-{library}" if name else f"{RULES_VERSION}/plain"
@@ -82,6 +74,8 @@ class Analyzer:
         No term is longer than 64 characters. Time is linear in the text's length.
         """
         text = _INVISIBLE.sub("", _normalized(text))
+        if len(text) > SHOUTED_CHARS and text.isupper():
+            text = text.casefold()  # all in capitals, they say nothing of a word
         cache = self._cache
         found: list[str] = []
         for word in _COMPOUND.findall(text):
@@ -135,6 +129,9 @@ class Analyzer:
 
     def _spaced_terms(self, word: str) -> list[str]:
         folded = word[:MAX_TERM_CHARS].casefold()
+        if self._unaccented and not folded.isascii():
+            folded = _ACCENTED.sub(r"\1", unicodedata.normalize("NFD", folded))
+            folded = unicodedata.normalize("NFC", folded)
         if folded in self._stop_words and not (len(word) == 2 and word.isupper()):  # "ask IT" is about IT
             return []
         stem = self._stem(folded) if self._stem is not None else folded

@@ -14,6 +14,7 @@ import re
 import subprocess
 import tarfile
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -21,15 +22,18 @@ from evals.beir import SCRATCH_PREFIX, Record, TestCollection, plain_text, read_
 from evals.cases import read_jsonl
 from ingest.errors import UsageError
 
-MIRACL_PASSAGES: Final = 8_000  # judged ones and a draw; the whole has 49,043
 SQUAD_QUESTIONS: Final = 300
 XQUAD_LANGUAGES: Final = ("en", "de", "ru", "zh", "ar")
 
 Qrels = Mapping[str, Mapping[str, int]]
 
 
-def known_collections(folder: Path) -> tuple[dict[str, Callable[[], TestCollection]], list[str]]:
-    """The collections whose folders are there, by name, not read yet; and the folders that are missing."""
+def known_collections(folder: Path, passages: int | None = None) -> tuple[dict[str, Callable[[], TestCollection]], list[str]]:
+    """The collections whose folders are there, by name, not read yet; and the folders that are missing.
+
+    Args:
+        passages: the most documents of each, drawn as `sampled` does; None: all.
+    """
     wanted: dict[str, tuple[str, Callable[[Path], TestCollection]]] = {
         "scifact": ("scifact", read_beir),
         "cacm": ("cacm", read_cacm),
@@ -42,8 +46,8 @@ def known_collections(folder: Path) -> tuple[dict[str, Callable[[], TestCollecti
     for language in XQUAD_LANGUAGES:
         name = f"xquad-{language}"
         wanted[name] = (f"xquad/xquad.{language}.json", lambda path, name=name: read_squad(path, name))  # type: ignore[misc]
-    found = {name: (lambda read=read, at=folder / place: read(at)) for name, (place, read) in wanted.items()
-             if (folder / place).exists()}  # fmt: skip
+    found = {name: (lambda read=read, at=folder / place: sampled(read(at), passages))
+             for name, (place, read) in wanted.items() if (folder / place).exists()}  # fmt: skip
     return found, [place for place, _ in wanted.values() if not (folder / place).exists()]
 
 
@@ -75,6 +79,20 @@ def collected(name: str, texts: Iterable[tuple[str, str, str]], queries: Mapping
         qrels=qrels,
         collection=SCRATCH_PREFIX + digest[:12],
     )
+
+
+def sampled(tests: TestCollection, passages: int | None) -> TestCollection:
+    """All documents with a judgement and a seeded draw of the others, `passages` in all or as many as are judged.
+
+    What is found among fewer documents is found more easily: figures of a sample compare with one another only.
+    """
+    if passages is None or len(tests.records) <= passages:
+        return tests
+    judged = {document for of_query in tests.qrels.values() for document in of_query}
+    others = sorted(record.id for record in tests.records if record.id not in judged)
+    kept = {*judged, *random.Random(1).sample(others, max(0, passages - (len(tests.records) - len(others))))}
+    texts = ((record.id, record.title, record.text) for record in tests.records if record.id in kept)
+    return replace(collected(tests.name, texts, tests.queries, tests.qrels), empty=tests.empty)
 
 
 def trec_documents(text: str, tag: str, id_tag: str) -> list[tuple[str, str]]:
@@ -132,8 +150,8 @@ def cacm_parts(page: str) -> tuple[str, str]:
     return (paragraphs[0], "\n\n".join(paragraphs[1:])) if paragraphs else ("", "")
 
 
-def read_miracl(folder: Path, passages: int = MIRACL_PASSAGES) -> TestCollection:
-    """MIRACL Yoruba, development topics: all judged passages and a seeded draw of the others, `passages` in all.
+def read_miracl(folder: Path) -> TestCollection:
+    """MIRACL Yoruba, development topics.
 
     Raises:
         UsageError: there is no `zstd` to read it with, or it fails.
@@ -144,14 +162,8 @@ def read_miracl(folder: Path, passages: int = MIRACL_PASSAGES) -> TestCollection
         done = subprocess.run(["zstd", "-dcq", str(next(folder.glob("*.jsonl.zst")))], capture_output=True, check=True)
     except (OSError, subprocess.CalledProcessError) as error:
         raise UsageError(f"{str(folder)!r} cannot be unpacked ({error}). Install zstd.") from error
-    records = {}
-    for line in done.stdout.decode("utf-8").splitlines():
-        fields = json.loads(line)["fields"]
-        records[fields["doc_id"]] = (fields["doc_id"], fields["title"], fields["text"])
-    judged = {document for of_query in qrels.values() for document in of_query} & records.keys()
-    others = sorted(records.keys() - judged)
-    drawn = random.Random(1).sample(others, min(len(others), max(0, passages - len(judged))))
-    return collected("miracl-yo", (records[id] for id in sorted({*judged, *drawn})), queries, qrels)
+    fields = [json.loads(line)["fields"] for line in done.stdout.decode("utf-8").split("\n") if line]
+    return collected("miracl-yo", ((one["doc_id"], one["title"], one["text"]) for one in fields), queries, qrels)
 
 
 def read_cookbook_docs(folder: Path) -> TestCollection:

@@ -122,7 +122,7 @@ def _searched(quoth: Quoth, tests: TestCollection, depth: int, progress: Progres
 def _signals(quoth: Quoth, question: str, result: SearchResult, values: NDArray[np.float32]) -> dict[str, float]:
     """Numbers by which a question may tell how far either stage is to be trusted."""
     letters = sum(character.isalnum() for character in question)
-    tokens = max(1, quoth.spaces.active.embedder.count_tokens(question))
+    tokens = max(1, quoth.spaces.active.embedder.count_tokens([question])[0])
     dense = np.sort(values[:, 1])[::-1]
     lexical = np.sort(values[:, 0])[::-1]
     coverage = values[:, 3]
