@@ -73,9 +73,7 @@ class Analyzer:
 
         No term is longer than 64 characters. Time is linear in the text's length.
         """
-        text = _INVISIBLE.sub("", _normalized(text))
-        if len(text) > SHOUTED_CHARS and text.isupper():
-            text = text.casefold()  # all in capitals, they say nothing of a word
+        text = unshouted(_INVISIBLE.sub("", _normalized(text)))
         cache = self._cache
         found: list[str] = []
         for word in _COMPOUND.findall(text):
@@ -136,6 +134,11 @@ class Analyzer:
             return []
         stem = self._stem(folded) if self._stem is not None else folded
         return [stem[:MAX_TERM_CHARS]] if stem else []  # case folding may lengthen
+
+
+def unshouted(text: str) -> str:
+    """A text all in capitals in small letters, for they say nothing of its words then; any other as it is."""
+    return text.casefold() if len(text) > SHOUTED_CHARS and text.isupper() else text
 
 
 def _normalized(text: str) -> str:

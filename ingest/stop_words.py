@@ -288,7 +288,7 @@ _LISTS: Final = {
     ווער ווען ווו ווי פארוואס פֿאַרוואָס נישט ניט אויך נאָר נאר זיך
     """,
     "yo": """
-    ni ti sí si àti ati tí wọn won ó o ń n fún fun ní láti lati nínú ninu bí bi kí ki kò ko pé pe ṣe se jẹ je wà wa
+    e ni ti sí si àti ati tí wọn won ó o ń n fún fun ní láti lati nínú ninu bí bi kí ki kò ko pé pe ṣe se jẹ je wà wa
     yìí yii náà naa àwọn awon mo ẹ a rẹ re kan ọ tàbí tabi ṣùgbọ́n sugbon kíni kini èwo ewo wo báwo bawo nígbà nigba
     ibo
     """,

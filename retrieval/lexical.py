@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sqlalchemy import Connection
 
-from ingest.analysis import Analyzer
+from ingest.analysis import Analyzer, unshouted
 from ingest.indexing import DEFAULT_LANGUAGE, language_prefix
 from ingest.postings import CandidateBM25
 from retrieval.mask import Mask
@@ -42,6 +42,22 @@ def question_terms(question: str, languages: Sequence[str]) -> list[str]:
         prefix = language_prefix(language)
         terms.update((prefix + term, None) for term in Analyzer(language).terms(question))
     return list(terms)
+
+
+def same_words(question: str, languages: Sequence[str]) -> list[tuple[str, ...]]:
+    """The question's terms in groups: what one word of it is in each language.
+
+    Where languages make different numbers of terms of a word, for one leaves it out, each term is a group of its own.
+    """
+    analyzers = {language_prefix(language): Analyzer(language) for language in languages}
+    groups: dict[tuple[str, ...], None] = {}
+    for word in unshouted(question).split():
+        by_language = [[prefix + term for term in analyzer.terms(word)] for prefix, analyzer in analyzers.items()]
+        most = max(map(len, by_language), default=0)
+        whole = [terms for terms in by_language if len(terms) == most]
+        groups.update((group, None) for group in zip(*whole, strict=True))
+        groups.update(((term,), None) for terms in by_language if len(terms) < most for term in terms)
+    return list(groups)
 
 
 class Lexical:
@@ -73,7 +89,8 @@ class Lexical:
             return LexicalResult(np.zeros(0, np.int32), np.zeros(0), nothing, {}, DEFAULT_LANGUAGE)
         blocks = self._cache.postings(connection, terms)
         postings = {term: _readable(found, mask.readable) for term, found in blocks.items()}
-        idf = {term: _idf(mask.chunks, postings[term].ids.size) for term in terms}
+        df = {term: postings[term].ids.size for term in terms}
+        idf = {term: _idf(mask.chunks, count) for term, count in _counted_together(df, question, mask).items()}
         prefix = language_prefix(mask.languages[0])
         weights = {term.removeprefix(prefix): weight for term, weight in idf.items() if term.startswith(prefix)}
         allowed = _holding(postings, [question_terms(one, mask.languages) for one in phrases], nothing.size)
@@ -83,6 +100,21 @@ class Lexical:
 
 def _idf(chunks: int, df: int) -> float:
     return math.log1p((chunks - df + 0.5) / (df + 0.5))
+
+
+def _counted_together(df: dict[str, int], question: str, mask: Mask) -> dict[str, int]:
+    """A word's passages in all languages together, as a passage is of one language only.
+
+    Counted apart, a word that is frequent in one language is rare in another, and the few passages that were taken for
+    that other one, as short ones are, come before all that hold it.
+    """
+    if len(mask.languages) == 1:
+        return df
+    counted = dict(df)
+    for group in same_words(question, mask.languages):
+        together = sum(df.get(term, 0) for term in group)
+        counted.update((term, max(counted[term], together)) for term in group if term in counted)
+    return counted
 
 
 def _readable(one: Postings, readable: NDArray[np.bool_]) -> Postings:

@@ -72,14 +72,16 @@ def family(name: str) -> str:
     return "squad" if first == "xquad" else first
 
 
-def gather(quoth: Quoth, data: Path, cache: Path, names: Sequence[str]) -> dict[str, Candidates]:
-    """Index and search what is there.
+def gather(
+    quoth: Quoth, data: Path, cache: Path, names: Sequence[str], *, passages: int | None, queries: int | None
+) -> dict[str, Candidates]:
+    """Index and search what is there; with `passages` and `queries`, of each collection no more than so many.
 
     Raises:
         UsageError: nothing of it is there.
         ServiceError: the database or the embedder fails.
     """
-    known, missing = known_collections(data)
+    known, missing = known_collections(data, passages, queries)
     if missing:
         print(f"not in {str(data)!r}, so left out: {', '.join(missing)}", file=sys.stderr)
     chosen = [name for name in known if not names or name in names]
@@ -90,7 +92,9 @@ def gather(quoth: Quoth, data: Path, cache: Path, names: Sequence[str]) -> dict[
         tests = known[name]()
         indexed = index_beir(tests, quoth.pipeline, lambda source, stage, done, total: None)
         features = stage_features(quoth, tests, DEPTH, cache, lambda done, total: None)
-        print(f"{name}: {len(tests.records)} documents, {indexed} indexed now, {len(features)} queries", file=sys.stderr)
+        print(
+            f"{name}: {len(tests.records)} documents, {indexed} indexed now, {len(features)} queries", file=sys.stderr
+        )
         found[name] = Candidates.of(features)
     return found
 
@@ -108,9 +112,7 @@ def of_stages(rows: Candidates) -> dict[str, Measured]:
 
 def product_weights() -> Weights:
     local = LocalReranker()
-    return Weights(
-        RetrievalSettings().alpha, local.sentence_weight, local.coverage_weight, local.identifier_weight
-    )
+    return Weights(RetrievalSettings().alpha, local.sentence_weight, local.coverage_weight, local.identifier_weight)
 
 
 def with_weights(rows: Candidates, weights: Weights) -> tuple[Measured, Measured]:
@@ -197,6 +199,8 @@ def main() -> int:
     parser.add_argument("folder", type=Path)
     parser.add_argument("--cache", type=Path, required=True, help="the store and what searches found are kept here")
     parser.add_argument("--collections", nargs="+", default=[])
+    parser.add_argument("--passages", type=int, help="the most of each collection, judged ones first; all when absent")
+    parser.add_argument("--queries", type=int, help="the most of each collection; all when absent")
     parser.add_argument("--no-fit", action="store_true", help="the product's stages only")
     arguments = parser.parse_args()
     cache = arguments.cache.resolve()
@@ -204,7 +208,10 @@ def main() -> int:
     try:
         quoth = open_quoth({"QUOTH_HOME": str(cache / "home"), **os.environ, "QUOTH_REBUILD": "no"})
         try:
-            found = gather(quoth, arguments.folder, cache / "features", arguments.collections)
+            found = gather(
+                quoth, arguments.folder, cache / "features", arguments.collections,
+                passages=arguments.passages, queries=arguments.queries,
+            )  # fmt: skip
         finally:
             quoth.close()
     except QuothError as error:

@@ -124,7 +124,9 @@ def reciprocal_ranks(constant: int = RRF_CONSTANT) -> Fuse:
     """Reciprocal rank fusion of the two first stages' ranks. Source: Cormack, Clarke, Buettcher, SIGIR 2009."""
 
     def fuse(rows: Candidates) -> Floats:
-        parts = [np.where(rows.ranks[stage] > 0, 1 / (constant + rows.ranks[stage]), 0) for stage in ("lexical", "dense")]
+        parts = [
+            np.where(rows.ranks[stage] > 0, 1 / (constant + rows.ranks[stage]), 0) for stage in ("lexical", "dense")
+        ]
         return np.asarray(parts[0] + parts[1])
 
     return fuse

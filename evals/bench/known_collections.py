@@ -28,11 +28,13 @@ XQUAD_LANGUAGES: Final = ("en", "de", "ru", "zh", "ar")
 Qrels = Mapping[str, Mapping[str, int]]
 
 
-def known_collections(folder: Path, passages: int | None = None) -> tuple[dict[str, Callable[[], TestCollection]], list[str]]:
+def known_collections(
+    folder: Path, passages: int | None = None, queries: int | None = None
+) -> tuple[dict[str, Callable[[], TestCollection]], list[str]]:
     """The collections whose folders are there, by name, not read yet; and the folders that are missing.
 
     Args:
-        passages: the most documents of each, drawn as `sampled` does; None: all.
+        passages, queries: the most of each, drawn as `sampled` does; None: all.
     """
     wanted: dict[str, tuple[str, Callable[[Path], TestCollection]]] = {
         "scifact": ("scifact", read_beir),
@@ -46,53 +48,42 @@ def known_collections(folder: Path, passages: int | None = None) -> tuple[dict[s
     for language in XQUAD_LANGUAGES:
         name = f"xquad-{language}"
         wanted[name] = (f"xquad/xquad.{language}.json", lambda path, name=name: read_squad(path, name))  # type: ignore[misc]
-    found = {name: (lambda read=read, at=folder / place: sampled(read(at), passages))
+    found = {name: (lambda read=read, at=folder / place: sampled(read(at), passages, queries))
              for name, (place, read) in wanted.items() if (folder / place).exists()}  # fmt: skip
     return found, [place for place, _ in wanted.values() if not (folder / place).exists()]
 
 
-def collected(name: str, texts: Iterable[tuple[str, str, str]], queries: Mapping[str, str], qrels: Qrels) -> TestCollection:
+def collected(
+    name: str, texts: Iterable[tuple[str, str, str]], queries: Mapping[str, str], qrels: Qrels
+) -> TestCollection:
     """A collection of (id, title, text); judgements of documents without a letter of text are kept, and never met.
 
     Raises:
         UsageError: an id is used twice, or a judged query has no text.
     """
-    found: dict[str, Record] = {}
-    empty = 0
-    for id, title, text in texts:
-        if id in found:
-            raise UsageError(f"{name}: the id {id!r} was used before. Is the file whole?")
-        record = Record(id, plain_text(title, "title", name), plain_text(text, "text", name))
-        if not any(character.isalnum() for character in record.title + record.text):
-            empty += 1
-            continue
-        found[id] = record
     unknown = [query for query in qrels if query not in queries]
     if unknown:
         raise UsageError(f"{name}: the query {unknown[0]!r} is judged and has no text. Is the file whole?")
-    digest = hashlib.sha256(b"\n".join(record.original for record in found.values())).hexdigest()
     return TestCollection(
-        name=name,
-        records=tuple(found.values()),
-        empty=empty,
-        queries={query: queries[query] for query in qrels},
-        qrels=qrels,
-        collection=SCRATCH_PREFIX + digest[:12],
+        name=name, queries={query: queries[query] for query in qrels}, qrels=qrels, **_corpus(name, texts)
     )
 
 
-def sampled(tests: TestCollection, passages: int | None) -> TestCollection:
-    """All documents with a judgement and a seeded draw of the others, `passages` in all or as many as are judged.
+def sampled(tests: TestCollection, passages: int | None, queries: int | None = None) -> TestCollection:
+    """A seeded draw of the queries, and all documents with a judgement with a draw of the others, `passages` in all.
 
     What is found among fewer documents is found more easily: figures of a sample compare with one another only.
     """
-    if passages is None or len(tests.records) <= passages:
-        return tests
-    judged = {document for of_query in tests.qrels.values() for document in of_query}
-    others = sorted(record.id for record in tests.records if record.id not in judged)
-    kept = {*judged, *random.Random(1).sample(others, max(0, passages - (len(tests.records) - len(others))))}
-    texts = ((record.id, record.title, record.text) for record in tests.records if record.id in kept)
-    return replace(collected(tests.name, texts, tests.queries, tests.qrels), empty=tests.empty)
+    if queries is not None and len(tests.scored) > queries:
+        drawn = set(random.Random(1).sample(sorted(tests.scored), queries))
+        tests = replace(tests, queries={one: text for one, text in tests.queries.items() if one in drawn})
+    if passages is not None and len(tests.records) > passages:
+        judged = {document for of_query in tests.qrels.values() for document in of_query}
+        others = sorted(record.id for record in tests.records if record.id not in judged)
+        kept = {*judged, *random.Random(1).sample(others, max(0, passages - (len(tests.records) - len(others))))}
+        texts = ((record.id, record.title, record.text) for record in tests.records if record.id in kept)
+        tests = replace(tests, **_corpus(tests.name, texts), empty=tests.empty)
+    return replace(tests, qrels={one: tests.qrels[one] for one in tests.queries})
 
 
 def trec_documents(text: str, tag: str, id_tag: str) -> list[tuple[str, str]]:
@@ -212,6 +203,22 @@ def read_squad(path: Path, name: str, questions: int = SQUAD_QUESTIONS) -> TestC
     return collected(
         name, paragraphs, {id: asked[id][0].strip() for id in drawn}, {id: {asked[id][1]: 1} for id in drawn}
     )
+
+
+def _corpus(name: str, texts: Iterable[tuple[str, str, str]]) -> dict[str, Any]:
+    """A collection's fields that follow from its documents."""
+    found: dict[str, Record] = {}
+    empty = 0
+    for id, title, text in texts:
+        if id in found:
+            raise UsageError(f"{name}: the id {id!r} was used before. Is the file whole?")
+        record = Record(id, plain_text(title, "title", name), plain_text(text, "text", name))
+        if not any(character.isalnum() for character in record.title + record.text):
+            empty += 1
+            continue
+        found[id] = record
+    digest = hashlib.sha256(b"\n".join(record.original for record in found.values())).hexdigest()
+    return {"records": tuple(found.values()), "empty": empty, "collection": SCRATCH_PREFIX + digest[:12]}
 
 
 def one_line(text: str) -> str:

@@ -87,9 +87,7 @@ def _searched(quoth: Quoth, tests: TestCollection, depth: int, progress: Progres
         progress(at, len(tests.scored))
         question = tests.queries[query]
         result = quoth.searching.candidates(question, LOCAL, depth=depth, collection=tests.collection)
-        asked = Asked(
-            question, result.question_vector, result.idf, result.language, wanted_from(question).identifiers
-        )
+        asked = Asked(question, result.question_vector, result.idf, result.language, wanted_from(question).identifiers)
         total = sum(result.idf.values()) or 1.0
         values = np.zeros((len(result.hits), len(COLUMNS)), np.float32)
         for row, hit in enumerate(result.hits):

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from random import Random
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -34,6 +36,35 @@ def test_better_in_both_is_never_worse(pairs: list[tuple[float, float]], alpha: 
         for b in range(len(pairs)):
             if lexical[a] >= lexical[b] and cosine[a] >= cosine[b]:
                 assert fused[a] >= fused[b] - 1e-12
+
+
+@given(scores, alphas, st.floats(0.01, 1000))
+def test_the_scale_of_lexical_scores_does_not_matter(
+    pairs: list[tuple[float, float]], alpha: float, factor: float
+) -> None:
+    """BM25 of a long question is larger than that of a short one, and says no more."""
+    lexical, cosine = (np.array(side) for side in zip(*pairs, strict=True))
+    lexical = np.where(lexical < 1e-6, 0, lexical)
+    scaled = theoretical_min_max(lexical * factor, cosine, alpha=alpha)
+    assert scaled == pytest.approx(theoretical_min_max(lexical, cosine, alpha=alpha), abs=1e-9)
+
+
+@given(scores, alphas, st.randoms(use_true_random=False))
+def test_the_order_of_candidates_does_not_matter(
+    pairs: list[tuple[float, float]], alpha: float, chance: Random
+) -> None:
+    lexical, cosine = (np.array(side) for side in zip(*pairs, strict=True))
+    fused = theoretical_min_max(lexical, cosine, alpha=alpha)
+    order = chance.sample(range(len(pairs)), len(pairs))
+    assert theoretical_min_max(lexical[order], cosine[order], alpha=alpha) == pytest.approx(fused[order])
+
+
+@given(scores)
+def test_one_side_alone_ranks_as_it_does_alone(pairs: list[tuple[float, float]]) -> None:
+    lexical, cosine = (np.array(side) for side in zip(*pairs, strict=True))
+    for alone, alpha in ((lexical, 0.0), (cosine, 1.0)):
+        fused = theoretical_min_max(lexical, cosine, alpha=alpha)
+        assert (np.diff(fused[np.argsort(alone, kind="stable")]) >= -1e-12).all()
 
 
 @given(scores)

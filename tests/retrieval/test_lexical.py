@@ -5,10 +5,13 @@ from __future__ import annotations
 import math
 import random
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import date, timedelta
 from itertools import pairwise
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from rank_bm25 import BM25Okapi
 from sqlalchemy import text
 
@@ -19,6 +22,7 @@ from ingest.indexing import chunk_text
 from ingest.model import DocumentId, Element, ParsedDocument
 from ingest.segments import LARGEST, Segment, choose, merge_segments
 from ingest.storing import Identity
+from retrieval.lexical import question_terms, same_words
 
 pytestmark = pytest.mark.integration
 
@@ -202,3 +206,43 @@ def test_what_may_still_be_written_before_is_not_merged() -> None:
     segments = segments_of(*[5] * 30)
     assert max(one.last for one in choose(segments, settled_before=100)) < 100
     assert choose(segments, settled_before=40) == []
+
+
+# -- words of several languages ---------------------------------------------------------------------------------------
+
+
+@given(st.lists(st.sampled_from(["harbour", "Die", "Häfen", "INC-2041", "the", "東京都", "Zürich"]), max_size=8))
+def test_every_term_is_in_a_group_of_its_own_word(words: list[str]) -> None:
+    languages = ("en", "de", "yo")
+    groups = same_words(" ".join(words), languages)
+    assert {term for group in groups for term in group} == set(question_terms(" ".join(words), languages))
+    assert all(len({term.partition(":")[0] for term in group}) == len(group) for group in groups)
+
+
+def test_a_word_that_one_language_leaves_out_is_counted_alone() -> None:
+    assert same_words("die Häfen", ("en", "de")) == [("en:die",), ("en:hafen", "de:haf")]
+
+
+def test_a_frequent_word_is_not_rare_for_standing_in_a_short_text_of_another_language(shelf: Shelf) -> None:
+    """Short texts are taken for English; among German ones, their words would be the rarest there are."""
+    sources = {}
+    for at in range(12):
+        of_language = replace(parsed(f"Der Hafen von Insel {at}: Pegel"), language="de")
+        sources[f"german-{at}"] = of_language
+    sources["short"] = replace(parsed("Pegel"), language="")
+    sources["wanted"] = replace(parsed("Der Pegel im Hafen, gemessen am Leuchtturm von Hiddensee"), language="de")
+    made = []
+    for source, document in sources.items():
+        receipt = shelf.quoth.pipeline.add_parsed(
+            Identity("words", source), source.encode(), document, profile="test", readers=["everyone"]
+        )
+        made.append(receipt.document)
+    found = shelf.quoth.searching.search("Pegel Hiddensee", LOCAL, stage="lexical", collection="words").hits
+    assert found[0].source == "wanted"
+    with shelf.quoth.database.reading(LOCAL) as connection:
+        mask = shelf.quoth.searching._masks.mask(connection, LOCAL, "words")
+        idf = shelf.quoth.searching._lexical.search(connection, mask, "Pegel Hiddensee", keep=100).idf
+    assert idf["pegel"] < 0.1 < idf["hiddense"]
+    for document in made:
+        assert document is not None
+        shelf.quoth.catalog.remove(document)
