@@ -42,3 +42,8 @@ class LocalEmbedder(OnnxEmbedder):
     @property
     def dimensions(self) -> int:
         return MODEL_DIMENSIONS
+
+
+def reads_english_only(space: str) -> bool:
+    """Whether an embedding space is that of a model that was trained on English alone, as the default one was."""
+    return space.startswith(f"{MODEL_NAME}@")

@@ -19,11 +19,12 @@ from ingest.catalog import readable
 from ingest.database import Database
 from ingest.errors import ConfigurationError, ServiceError, UsageError
 from ingest.indexing import chunk_text
+from ingest.local_embedding import reads_english_only
 from ingest.model import ChunkId, DocumentId
 from ingest.spaces import Space, Spaces
 from ingest.vectors import unpack_vectors
 from retrieval.dense import DenseHit, cosines, dense_search
-from retrieval.fusion import theoretical_min_max
+from retrieval.fusion import dense_weight, letters_per_token, theoretical_min_max
 from retrieval.lexical import Lexical, LexicalResult
 from retrieval.mask import Masks
 from retrieval.model import STAGES, Hit, SearchResult, Stage
@@ -131,7 +132,8 @@ class Search:
                     documents=documents,
                 )  # fmt: skip
             clock.lap("dense")
-            order = self._fused(connection, reader, lexical, dense, vector, space)
+            alpha = self._alpha(wanted.text, space) if vector is not None else 0.0
+            order = self._fused(connection, reader, lexical, dense, vector, space, alpha)
             hits = self._loaded(connection, reader, order, lexical, dense, space, wanted)
             clock.lap("fuse")
         if wanted.narrowed and not hits:
@@ -167,6 +169,12 @@ class Search:
             notes.append(f"Searched by words only: {error}")
             return None
 
+    def _alpha(self, question: str, space: Space) -> float:
+        if not reads_english_only(space.embedder.space):
+            return self._settings.alpha
+        size = letters_per_token(question, space.embedder.count_tokens([question])[0])
+        return dense_weight(size, alpha=self._settings.alpha, alpha_unread=self._settings.alpha_unread)
+
     def _fused(
         self,
         connection: Connection,
@@ -175,6 +183,7 @@ class Search:
         dense: Sequence[DenseHit],
         vector: NDArray[np.float32] | None,
         space: Space,
+        alpha: float,
     ) -> list[tuple[Candidate, float]]:
         """Candidates of both stages, every score known for every candidate, best first."""
         known = {hit.position for hit in dense}
@@ -197,7 +206,7 @@ class Search:
         scores = theoretical_min_max(
             np.array([candidate.lexical for candidate in candidates]),
             np.array([candidate.cosine for candidate in candidates]),
-            alpha=self._settings.alpha if vector is not None else 0.0,
+            alpha=alpha,
         )
         ranked = sorted(zip(candidates, scores.tolist(), strict=True), key=lambda one: (-one[1], one[0].position))
         return ranked

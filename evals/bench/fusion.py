@@ -34,13 +34,13 @@ from evals.bench.fusion_fit import (
     Weights,
     best_for,
     by_rank,
-    grid,
     min_max,
     ndcg_at_10,
     recall_at_100,
     reciprocal_ranks,
     reranked,
     theoretical_min_max,
+    weighed_by_reading,
     z_scores,
 )
 from evals.bench.known_collections import known_collections
@@ -51,11 +51,13 @@ from retrieval.model import STAGES
 from retrieval.reranking import LocalReranker
 from retrieval.settings import RetrievalSettings
 
-DEPTH: Final = 200  # chunks that each first stage brings: 100 documents need not be 100 chunks
-ALPHAS: Final = tuple(round(0.05 * step, 2) for step in range(21))
-SENTENCE: Final = (0.0, 0.1, 0.2, 0.3, 0.4, 0.6, 0.8)
-COVERAGE: Final = (0.0, 0.05, 0.1, 0.2, 0.3, 0.5)
-IDENTIFIERS: Final = (0.0, 0.05, 0.1, 0.2)
+DEPTH: Final = 200  # chunks that each first stage brings, where not told: 100 documents need not be 100 chunks
+ALPHAS: Final = tuple(round(0.1 * step, 1) for step in range(11))
+FITTED_ALPHAS: Final = (0.5, 0.6, 0.7, 0.75, 0.8)
+UNREAD: Final = (0.1, 0.3, 0.5, 0.7)
+SENTENCE: Final = (0.0, 0.15, 0.3)
+COVERAGE: Final = (0.0, 0.1, 0.2)
+IDENTIFIERS: Final = (0.0, 0.1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +75,14 @@ def family(name: str) -> str:
 
 
 def gather(
-    quoth: Quoth, data: Path, cache: Path, names: Sequence[str], *, passages: int | None, queries: int | None
+    quoth: Quoth,
+    data: Path,
+    cache: Path,
+    names: Sequence[str],
+    *,
+    passages: int | None,
+    queries: int | None,
+    depth: int = DEPTH,
 ) -> dict[str, Candidates]:
     """Index and search what is there; with `passages` and `queries`, of each collection no more than so many.
 
@@ -91,7 +100,7 @@ def gather(
     for name in chosen:
         tests = known[name]()
         indexed = index_beir(tests, quoth.pipeline, lambda source, stage, done, total: None)
-        features = stage_features(quoth, tests, DEPTH, cache, lambda done, total: None)
+        features = stage_features(quoth, tests, depth, cache, lambda done, total: None)
         print(
             f"{name}: {len(tests.records)} documents, {indexed} indexed now, {len(features)} queries", file=sys.stderr
         )
@@ -111,13 +120,19 @@ def of_stages(rows: Candidates) -> dict[str, Measured]:
 
 
 def product_weights() -> Weights:
-    local = LocalReranker()
-    return Weights(RetrievalSettings().alpha, local.sentence_weight, local.coverage_weight, local.identifier_weight)
+    settings, local = RetrievalSettings(), LocalReranker()
+    return Weights(
+        settings.alpha,
+        settings.alpha_unread,
+        local.sentence_weight,
+        local.coverage_weight,
+        local.identifier_weight,
+    )
 
 
 def with_weights(rows: Candidates, weights: Weights) -> tuple[Measured, Measured]:
     """Fused and re-ranked anew."""
-    fused = theoretical_min_max(weights.alpha)(rows)
+    fused = weighed_by_reading(weights)(rows)
     again = reranked(rows, fused, weights, RetrievalSettings().rerank_depth)
     return tuple(Measured(ndcg_at_10(rows, one), recall_at_100(rows, one)) for one in (fused, again))  # type: ignore[return-value]
 
@@ -164,17 +179,49 @@ def functions_table(found: Mapping[str, Candidates]) -> list[str]:
     return lines
 
 
+def fitted_table(found: Mapping[str, Candidates]) -> list[str]:
+    """The product's weights against those chosen on the other families; below, those that are best on all."""
+    settings = [product_weights(), *grid(FITTED_ALPHAS, UNREAD, SENTENCE, COVERAGE, IDENTIFIERS)]
+    means = settings_means(found, settings)
+    lines = ["| collection | now | fitted on the others | weights | p |", "|---|---|---|---|---|"]
+    for name, rows in found.items():
+        chosen = settings[best_for(name, means, family)]
+        (_, now), (_, then) = with_weights(rows, product_weights()), with_weights(rows, chosen)
+        lines.append(
+            f"| {name} | {figure(now.ndcg.mean())} | {with_interval(then.ndcg)} | {in_words(chosen)} |"
+            f" {probability(then.ndcg, now.ndcg)} |"
+        )
+    at = best_for("", means, family)
+    gained = np.mean([of[at] - of[0] for of in means.values()])
+    return [*lines, "", f"Best on all of them: {in_words(settings[at])}; {gained:+.4f} on average over collections."]
+
+
+def in_words(weights: Weights) -> str:
+    return (
+        f"alpha {weights.alpha:g} to {weights.alpha_unread:g}, sentence {weights.sentence:g}, coverage {weights.coverage:g},"
+        f" identifiers {weights.identifiers:g}"
+    )
+
+
 def settings_means(found: Mapping[str, Candidates], settings: Sequence[Weights]) -> dict[str, Floats]:
-    """By collection, the mean nDCG@10 of the re-ranked stage under each setting."""
+    """By collection, the mean nDCG@10 of the re-ranked stage under each setting.
+
+    Rows beyond the depth of re-ranking are left out for speed: they only count where fewer than ten documents are
+    within it.
+    """
     depth = RetrievalSettings().rerank_depth
     means: dict[str, Floats] = {}
     for name, rows in found.items():
-        fused: dict[float, Floats] = {}
+        kept: dict[tuple[float, float], tuple[Candidates, Floats]] = {}
         of: list[float] = []
         for one in settings:
-            if one.alpha not in fused:
-                fused = {one.alpha: theoretical_min_max(one.alpha)(rows)}
-            of.append(float(ndcg_at_10(rows, reranked(rows, fused[one.alpha], one, depth)).mean()))
+            alphas = (one.alpha, one.alpha_unread)
+            if alphas not in kept:
+                fused = weighed_by_reading(one)(rows)
+                near = rows.places(fused) < depth
+                kept = {alphas: (rows.only(near), fused[near])}
+            some, fused = kept[alphas]
+            of.append(float(ndcg_at_10(some, reranked(some, fused, one, depth)).mean()))
         means[name] = np.array(of)
     return means
 
@@ -201,6 +248,7 @@ def main() -> int:
     parser.add_argument("--collections", nargs="+", default=[])
     parser.add_argument("--passages", type=int, help="the most of each collection, judged ones first; all when absent")
     parser.add_argument("--queries", type=int, help="the most of each collection; all when absent")
+    parser.add_argument("--depth", type=int, default=DEPTH, help="chunks that each first stage brings")
     parser.add_argument("--no-fit", action="store_true", help="the product's stages only")
     arguments = parser.parse_args()
     cache = arguments.cache.resolve()
@@ -210,7 +258,7 @@ def main() -> int:
         try:
             found = gather(
                 quoth, arguments.folder, cache / "features", arguments.collections,
-                passages=arguments.passages, queries=arguments.queries,
+                passages=arguments.passages, queries=arguments.queries, depth=arguments.depth,
             )  # fmt: skip
         finally:
             quoth.close()
@@ -223,6 +271,8 @@ def main() -> int:
         return 0
     print("\nFusion functions, nDCG@10 of the fused stage, weights fitted without the collection's family:\n")
     print("\n".join(functions_table(found)), flush=True)
+    print("\nRe-ranked, nDCG@10, weights fitted without the collection's family:\n")
+    print("\n".join(fitted_table(found)), flush=True)
     return 0
 
 

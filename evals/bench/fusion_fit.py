@@ -6,7 +6,7 @@ All queries of a collection lie in flat arrays, one row a candidate, so that one
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import product
 from typing import Final
 
@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from evals.bench.stage_features import COLUMNS, QueryFeatures
+from retrieval.fusion import dense_weight
 from retrieval.model import STAGES, Stage
 
 RRF_CONSTANT: Final = 60
@@ -28,6 +29,7 @@ class Weights:
     """Of fusion and of the local re-ranker."""
 
     alpha: float
+    alpha_unread: float
     sentence: float
     coverage: float
     identifiers: float
@@ -63,6 +65,17 @@ class Candidates:
             signals={name: np.array([one.signals[name] for one in queries]) for name in queries[0].signals},
         )
 
+    def only(self, kept: NDArray[np.bool_]) -> Candidates:
+        """These queries with some of their rows."""
+        return replace(
+            self,
+            query=self.query[kept],
+            document=self.document[kept],
+            columns={name: values[kept] for name, values in self.columns.items()},
+            ranks={stage: values[kept] for stage, values in self.ranks.items()},
+            gain=self.gain[kept],
+        )
+
     def highest(self, values: Floats) -> Floats:
         """For each row, the highest value among its query's."""
         best = np.full(len(self.ideal), -np.inf)
@@ -95,6 +108,17 @@ def theoretical_min_max(alpha: float | Floats) -> Fuse:
             weight * (dense + 1) / rows.highest(dense + 1).clip(min=1e-9)
             + (1 - weight) * np.where(best > 0, lexical / np.where(best > 0, best, 1), 0)
         )
+
+    return fuse
+
+
+def weighed_by_reading(weights: Weights) -> Fuse:
+    """As the product fuses: the dense side weighs less where its model reads a question in small pieces."""
+
+    def fuse(rows: Candidates) -> Floats:
+        sizes = rows.signals["letters_per_token"].tolist()
+        alpha = [dense_weight(size, alpha=weights.alpha, alpha_unread=weights.alpha_unread) for size in sizes]
+        return theoretical_min_max(np.array(alpha))(rows)
 
     return fuse
 
@@ -186,10 +210,9 @@ def _documents(rows: Candidates, scores: Floats, brought_by: Stage | None) -> tu
     return _Gains(query, rows.gain[order]), np.arange(len(order)) - starts[query]
 
 
-def grid(
-    alphas: Sequence[float], sentence: Sequence[float], coverage: Sequence[float], identifiers: Sequence[float]
-) -> Iterator[Weights]:
-    return (Weights(*one) for one in product(alphas, sentence, coverage, identifiers))
+def grid(*values: Sequence[float]) -> Iterator[Weights]:
+    """Every combination, the values in the order of Weights' fields."""
+    return (Weights(*one) for one in product(*values))
 
 
 def best_for(held_out: str, means: Mapping[str, Floats], family: Callable[[str], str]) -> int:

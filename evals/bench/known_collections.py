@@ -121,7 +121,7 @@ def read_vaswani(folder: Path) -> TestCollection:
 
 
 def read_cacm(folder: Path) -> TestCollection:
-    """CACM: title, abstract, authors and keywords; the stamp and the table of citations that end each record are not."""
+    """CACM: title, abstract, authors and keywords; not the stamp and the table of citations that end a record."""
     records = []
     with tarfile.open(folder / "cacm.tar.gz") as archive:
         for member in archive:

@@ -21,6 +21,8 @@ from evals.beir import TestCollection
 from ingest.access import LOCAL
 from ingest.analysis import Analyzer
 from ingest.indexing import chunk_text, index_profile
+from ingest.local_embedding import reads_english_only
+from retrieval.fusion import READ, letters_per_token
 from retrieval.model import STAGES, Hit, SearchResult, Stage
 from retrieval.reranking import Asked, best_sentence, identifiers_held
 from retrieval.wanted import wanted_from
@@ -119,13 +121,13 @@ def _searched(quoth: Quoth, tests: TestCollection, depth: int, progress: Progres
 
 def _signals(quoth: Quoth, question: str, result: SearchResult, values: NDArray[np.float32]) -> dict[str, float]:
     """Numbers by which a question may tell how far either stage is to be trusted."""
-    letters = sum(character.isalnum() for character in question)
-    tokens = max(1, quoth.spaces.active.embedder.count_tokens([question])[0])
+    embedder = quoth.spaces.active.embedder
+    size = letters_per_token(wanted_from(question).text, embedder.count_tokens([wanted_from(question).text])[0])
     dense = np.sort(values[:, 1])[::-1]
     lexical = np.sort(values[:, 0])[::-1]
     coverage = values[:, 3]
     return {
-        "letters_per_token": letters / tokens,
+        "letters_per_token": size if reads_english_only(embedder.space) else READ,
         "terms": float(len(result.idf)),
         "identifiers": float(len(wanted_from(question).identifiers)),
         "english": float(result.language == "en"),
@@ -167,7 +169,7 @@ def _unpacked(kept: Any) -> list[QueryFeatures]:
                 values[rows],
                 ranks[rows],
                 np.array(one["grades"], np.int32),
-                {document: grade for document, grade in one["relevant"]},
+                dict(one["relevant"]),
                 one["signals"],
             )
         )

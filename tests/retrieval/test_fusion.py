@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from retrieval.fusion import theoretical_min_max
+from ingest.local_embedding import LocalEmbedder, reads_english_only
+from retrieval.fusion import READ, UNREAD, dense_weight, letters_per_token, theoretical_min_max
 
 scores = st.lists(
     st.tuples(st.floats(0, 50, allow_nan=False), st.floats(-1, 1, allow_nan=False)), min_size=1, max_size=30
@@ -79,3 +80,29 @@ def test_shapes_and_alpha_are_checked() -> None:
         theoretical_min_max(np.zeros(2), np.zeros(3), alpha=0.5)
     with pytest.raises(ValueError, match="outside"):
         theoretical_min_max(np.zeros(2), np.zeros(2), alpha=1.5)
+
+
+@given(st.floats(0, 20), st.floats(0, 20), alphas, alphas)
+def test_the_dense_side_weighs_no_less_for_a_question_read_in_larger_pieces(
+    one: float, other: float, some: float, more: float
+) -> None:
+    alpha_unread, alpha = sorted((some, more))
+    smaller, larger = (dense_weight(size, alpha=alpha, alpha_unread=alpha_unread) for size in sorted((one, other)))
+    assert alpha_unread - 1e-12 <= smaller <= larger + 1e-12 <= alpha + 1e-9
+    assert dense_weight(UNREAD, alpha=alpha, alpha_unread=alpha_unread) == pytest.approx(alpha_unread)
+    assert dense_weight(READ, alpha=alpha, alpha_unread=alpha_unread) == pytest.approx(alpha)
+
+
+@pytest.mark.parametrize(
+    ("question", "read"),
+    [
+        ("How many days of parental leave does a new parent get?", 1.0),
+        ("什么时候可以申请育儿假?", 0.0),
+        ("Сколько дней отпуска положено родителям?", 0.0),
+    ],
+)
+def test_the_default_model_reads_english_in_words_and_other_scripts_in_letters(question: str, read: float) -> None:
+    embedder = LocalEmbedder(threads=1)
+    assert reads_english_only(embedder.space)
+    size = letters_per_token(question, embedder.count_tokens([question])[0])
+    assert dense_weight(size, alpha=1.0, alpha_unread=0.0) == read
