@@ -73,7 +73,7 @@ def paired_randomization(differences: Sequence[float], *, rounds: int = 10_000) 
         raise ValueError("a difference is not a finite number")
     if not values.any():
         return 1.0
-    observed = abs(values.sum()) - 1e-9 * np.abs(values).sum()  # the same sum in another order may differ in its last bit
+    observed = abs(values.sum()) - 1e-9 * np.abs(values).sum()  # equal sums in another order may differ in a last bit
     rng = np.random.default_rng(SEED)
     beyond = 0
     per_block = max(1, BLOCK_CELLS // len(values))

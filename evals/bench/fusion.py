@@ -34,6 +34,7 @@ from evals.bench.fusion_fit import (
     Weights,
     best_for,
     by_rank,
+    grid,
     min_max,
     ndcg_at_10,
     recall_at_100,
@@ -198,8 +199,8 @@ def fitted_table(found: Mapping[str, Candidates]) -> list[str]:
 
 def in_words(weights: Weights) -> str:
     return (
-        f"alpha {weights.alpha:g} to {weights.alpha_unread:g}, sentence {weights.sentence:g}, coverage {weights.coverage:g},"
-        f" identifiers {weights.identifiers:g}"
+        f"alpha {weights.alpha:g} to {weights.alpha_unread:g}, sentence {weights.sentence:g},"
+        f" coverage {weights.coverage:g}, identifiers {weights.identifiers:g}"
     )
 
 

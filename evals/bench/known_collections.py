@@ -72,6 +72,8 @@ def collected(
 def sampled(tests: TestCollection, passages: int | None, queries: int | None = None) -> TestCollection:
     """A seeded draw of the queries, and all documents with a judgement with a draw of the others, `passages` in all.
 
+    The documents do not depend on how many queries are drawn.
+
     What is found among fewer documents is found more easily: figures of a sample compare with one another only.
     """
     if queries is not None and len(tests.scored) > queries:
@@ -82,7 +84,7 @@ def sampled(tests: TestCollection, passages: int | None, queries: int | None = N
         others = sorted(record.id for record in tests.records if record.id not in judged)
         kept = {*judged, *random.Random(1).sample(others, max(0, passages - (len(tests.records) - len(others))))}
         texts = ((record.id, record.title, record.text) for record in tests.records if record.id in kept)
-        tests = replace(tests, **_corpus(tests.name, texts), empty=tests.empty)
+        tests = replace(tests, **{**_corpus(tests.name, texts), "empty": tests.empty})
     return replace(tests, qrels={one: tests.qrels[one] for one in tests.queries})
 
 
