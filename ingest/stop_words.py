@@ -5,8 +5,6 @@ and Turkish are Snowball's lists (snowballstem.org, BSD; as PostgreSQL hands the
 short on purpose: a missing word costs little, as a frequent word weighs little, and a wrong one cannot be found.
 """
 
-
-
 from __future__ import annotations
 
 from typing import Final

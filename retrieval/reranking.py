@@ -62,8 +62,8 @@ class LocalReranker:
     """
 
     sentence_weight: float = 0.3
-    coverage_weight: float = 0.1
-    identifier_weight: float = 0.1
+    coverage_weight: float = 0.2
+    identifier_weight: float = 0.05
     name: str = "local"
 
     def scores(self, asked: Asked, candidates: Sequence[Hit], *, budget_s: float) -> list[float]:
