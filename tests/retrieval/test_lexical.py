@@ -10,7 +10,7 @@ from datetime import date, timedelta
 from itertools import pairwise
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from rank_bm25 import BM25Okapi
 from sqlalchemy import text
@@ -211,6 +211,7 @@ def test_what_may_still_be_written_before_is_not_merged() -> None:
 # -- words of several languages ---------------------------------------------------------------------------------------
 
 
+@settings(deadline=None)  # each example makes analyzers
 @given(st.lists(st.sampled_from(["harbour", "Die", "Häfen", "INC-2041", "the", "東京都", "Zürich"]), max_size=8))
 def test_every_term_is_in_a_group_of_its_own_word(words: list[str]) -> None:
     languages = ("en", "de", "yo")
