@@ -9,7 +9,7 @@ from typing import Final
 
 from assistant.model import Conflict, Passage
 from assistant.quantities import Quantity, quantities
-from ingest.analysis import Analyzer
+from ingest.analysis import Analyzer, analyzer_for
 from ingest.sentences import sentence_spans
 
 ALIKE: Final = 0.6  # shared terms of two sentences, numbers aside; Jaccard
@@ -26,7 +26,7 @@ class _Said:
 
 def conflicts_between(passages: Sequence[Passage]) -> tuple[Conflict, ...]:
     """Pairs of passages from different documents of which a sentence each agrees in words and not in numbers."""
-    analyzer = Analyzer("en")
+    analyzer = analyzer_for("en")
     said = {passage.id: _sentences(passage.text, analyzer) for passage in passages}
     found = []
     for one, other in combinations(passages, 2):

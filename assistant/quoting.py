@@ -16,7 +16,7 @@ from typing import Final
 import numpy as np
 
 from assistant.model import Context, DraftClaim, DraftEnd, Evidence, Passage
-from ingest.analysis import Analyzer
+from ingest.analysis import analyzer_for
 from ingest.model import ChunkId
 from retrieval.model import Hit, SearchResult
 
@@ -78,7 +78,7 @@ class QuotedAnswerer:
 def sentence_candidates(context: Context, search: SearchResult, selection: Selection) -> list[Candidate]:
     """Every quotable sentence of the context's passages, best first."""
     hits = {hit.chunk: hit for hit in search.hits}
-    analyzer = Analyzer(search.language)
+    analyzer = analyzer_for(search.language)
     top = max((hit.score for hit in search.hits), default=0.0)
     found = []
     for passage in context.passages:
@@ -158,7 +158,7 @@ def confidence_signals(candidates: Sequence[Candidate], search: SearchResult) ->
     """What the confidence is made of, each about 0 to 1."""
     best = candidates[0]
     total = sum(search.idf.values()) or 1.0
-    said = set(Analyzer(search.language).terms(" ".join((best.hit.title, *best.hit.heading, best.hit.text))))
+    said = set(analyzer_for(search.language).terms(" ".join((best.hit.title, *best.hit.heading, best.hit.text))))
     absent = [weight for term, weight in search.idf.items() if term not in said]
     return {
         "sentence_cosine": best.cosine,

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from functools import cache
 from typing import Final
 
 import Stemmer
@@ -134,6 +135,15 @@ class Analyzer:
             return []
         stem = self._stem(folded) if self._stem is not None else folded
         return [stem[:MAX_TERM_CHARS]] if stem else []  # case folding may lengthen
+
+
+@cache
+def analyzer_for(language: str) -> Analyzer:
+    """The process's analyzer of a language, whose words need not be taken apart again for each text.
+
+    Threads may share it: a stemmer without a cache of its own is one call under the interpreter's lock.
+    """
+    return Analyzer(language)
 
 
 def unshouted(text: str) -> str:

@@ -9,7 +9,7 @@ from typing import Final
 
 from pgvector import HalfVector
 
-from ingest.analysis import Analyzer
+from ingest.analysis import analyzer_for
 from ingest.chunking import chunk_spans
 from ingest.model import ChunkSpan, Embedder, ParsedDocument
 from ingest.vectors import pack_vectors
@@ -45,7 +45,7 @@ def index_profile() -> str:
 
     The embedding space is not part of it: vectors of a new one are made beside those of the old.
     """
-    return f"{CHUNKER} {Analyzer(DEFAULT_LANGUAGE).version}"
+    return f"{CHUNKER} {analyzer_for(DEFAULT_LANGUAGE).version}"
 
 
 def chunk_text(title: str, heading: tuple[str, ...], text: str) -> str:
@@ -75,7 +75,7 @@ def index_document(
     progress("chunking", 0, 1)
     spans = chunk_spans(parsed, embedder.count_tokens)
     language = parsed.language or DEFAULT_LANGUAGE
-    analyzer = Analyzer(language)
+    analyzer = analyzer_for(language)
     texts = [chunk_text(title, span.heading, parsed.text[span.start : span.end]) for span in spans]
     hashes = [_hash(text, span) for text, span in zip(texts, spans, strict=True)]
     prefix = language_prefix(language)

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sqlalchemy import Connection
 
-from ingest.analysis import Analyzer, unshouted
+from ingest.analysis import analyzer_for, unshouted
 from ingest.indexing import DEFAULT_LANGUAGE, language_prefix
 from ingest.postings import CandidateBM25
 from retrieval.mask import Mask
@@ -40,7 +40,7 @@ def question_terms(question: str, languages: Sequence[str]) -> list[str]:
     terms: dict[str, None] = {}
     for language in languages:
         prefix = language_prefix(language)
-        terms.update((prefix + term, None) for term in Analyzer(language).terms(question))
+        terms.update((prefix + term, None) for term in analyzer_for(language).terms(question))
     return list(terms)
 
 
@@ -49,7 +49,7 @@ def same_words(question: str, languages: Sequence[str]) -> list[tuple[str, ...]]
 
     Where languages make different numbers of terms of a word, for one leaves it out, each term is a group of its own.
     """
-    analyzers = {language_prefix(language): Analyzer(language) for language in languages}
+    analyzers = {language_prefix(language): analyzer_for(language) for language in languages}
     groups: dict[tuple[str, ...], None] = {}
     for word in unshouted(question).split():
         by_language = [[prefix + term for term in analyzer.terms(word)] for prefix, analyzer in analyzers.items()]

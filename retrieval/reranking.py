@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from ingest.analysis import Analyzer
+from ingest.analysis import analyzer_for
 from ingest.errors import ConfigurationError
 from ingest.indexing import chunk_text
 from ingest.model_folder import model_in
@@ -92,7 +92,7 @@ def coverage(asked: Asked, text: str) -> float:
     total = sum(asked.idf.values())
     if total <= 0:
         return 0.0
-    present = set(Analyzer(asked.language).terms(text))
+    present = set(analyzer_for(asked.language).terms(text))
     return sum(weight for term, weight in asked.idf.items() if term in present) / total
 
 

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from ingest.analysis import Analyzer
+from ingest.analysis import Analyzer, analyzer_for
 
 FEW_WORDS: Final = 3  # "Interns too?" says too little
 MANY_TERMS: Final = 6  # content words; with more, "it" points to something within the question
@@ -56,7 +56,7 @@ def standalone(question: str, earlier: Sequence[str], *, language: str = "en") -
         earlier: the questions of the same conversation, oldest first.
         language: of the words that say nothing.
     """
-    analyzer = Analyzer(language)
+    analyzer = analyzer_for(language)
     if not earlier or not leans(question, analyzer):
         return Standalone(question)
     own = set(analyzer.terms(question))

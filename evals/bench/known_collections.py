@@ -15,6 +15,7 @@ import subprocess
 import tarfile
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -47,9 +48,16 @@ def known_collections(
     }
     for language in XQUAD_LANGUAGES:
         name = f"xquad-{language}"
-        wanted[name] = (f"xquad/xquad.{language}.json", lambda path, name=name: read_squad(path, name))  # type: ignore[misc]
-    found = {name: (lambda read=read, at=folder / place: sampled(read(at), passages, queries))
-             for name, (place, read) in wanted.items() if (folder / place).exists()}  # fmt: skip
+        wanted[name] = (f"xquad/xquad.{language}.json", partial(read_squad, name=name))
+
+    def drawn(read: Callable[[Path], TestCollection], at: Path) -> TestCollection:
+        return sampled(read(at), passages, queries)
+
+    found: dict[str, Callable[[], TestCollection]] = {
+        name: partial(drawn, read, folder / place)
+        for name, (place, read) in wanted.items()
+        if (folder / place).exists()
+    }
     return found, [place for place, _ in wanted.values() if not (folder / place).exists()]
 
 
