@@ -1,11 +1,15 @@
 """Nearest chunks by embedding, among what the reader may read.
 
 An index scan that is filtered afterwards loses most of a narrow reader's hits, so the way is chosen by how many
-chunks the reader may see: few are compared exactly, many go through HNSW with iterative scan.
+chunks the reader may see: few are compared exactly, many go through HNSW, which goes on until it has found enough that
+may be read. Where that takes more candidates than chance would have it, all are compared after all. Both ways lie in
+functions of the database that look documents up by their ids, so that neither grows with the number of documents; what
+they find passes row security and the predicate of every query before it is a hit.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, Literal
@@ -18,47 +22,44 @@ from sqlalchemy import Connection, text
 
 from ingest.access import Reader
 from ingest.spaces import Space
+from retrieval.mask import Mask
 
-EXACT_UP_TO: Final = 20_000  # chunks; beyond it an exact scan costs more than HNSW with oversampling
+Route = Literal["exact", "hnsw"]
+
+EXACT_UP_TO: Final = 10_000  # chunks; comparing them costs no more than HNSW among all
 OVERSAMPLE: Final = 2  # relaxed order is not exact order: take more, sort again
+EF_SEARCH: Final = (200, 1000)  # candidates of a batch, as many as are expected to be needed within these bounds
+CANDIDATE_COST: Final = 8  # of HNSW, in chunks compared exactly
+SPARE: Final = 1.5  # of the candidates that it takes where readable chunks are as frequent as anywhere
 
-# Never `set enable_indexscan = off`: a prepared statement's cached plan would ignore it.
-EXACT: Final = """
-with allowed as materialized (
-    select v.document_id, v.chunk_id, v.vector::halfvec({dimensions}) as vector
-    from chunk_vector v
-    where v.space = {space} and v.document_id in (
-        select d.id from document d
-        where array_append(d.readers, '*') && (select principals_of(:principals))
-          and quoth_in_scope(d.collection, :collection) and quoth_in_force(d.effective_from, d.expires_on)
-          and (cast(:documents as uuid[]) is null or d.id = any(cast(:documents as uuid[]))))
-), nearest as (
-    select document_id, chunk_id, vector <=> cast(:question as halfvec({dimensions})) as distance
-    from allowed order by distance, chunk_id limit :k
-)
+# a candidate's document is looked up by its id: `offset 0` keeps the planner, which takes readable documents for a
+# handful, from reading all of them first
+READABLE: Final = """cross join lateral (
+    select from document d
+    where d.id = c.document_id and array_append(d.readers, '*') && (select principals_of(:principals))
+    offset 0) readable"""
+FOUND: Final = f"""
 select c.id, c.position, n.distance from nearest n
-join chunk c on c.document_id = n.document_id and c.id = n.chunk_id order by n.distance, c.id"""
-
-INDEXED: Final = """
+join chunk c on c.document_id = n.document_id and c.id = n.chunk_id {READABLE}
+order by n.distance, c.id"""
+EXACT: Final = f"""
 with nearest as materialized (
-    select v.document_id, v.chunk_id, v.vector::halfvec({dimensions}) <=> cast(:question as halfvec({dimensions}))
-        as distance
-    from chunk_vector v
-    where v.space = {space} and v.document_id in (
-        select d.id from document d
-        where array_append(d.readers, '*') && (select principals_of(:principals))
-          and quoth_in_scope(d.collection, :collection) and quoth_in_force(d.effective_from, d.expires_on)
-          and (cast(:documents as uuid[]) is null or d.id = any(cast(:documents as uuid[]))))
-    order by v.vector::halfvec({dimensions}) <=> cast(:question as halfvec({dimensions})) limit :more
-)
-select c.id, c.position, n.distance from nearest n
-join chunk c on c.document_id = n.document_id and c.id = n.chunk_id order by n.distance, c.id limit :k"""
-
-COSINES: Final = """
-select c.id, c.position, v.vector::halfvec({dimensions}) <=> cast(:question as halfvec({dimensions}))
-from chunk c join chunk_vector v on v.document_id = c.document_id and v.chunk_id = c.id and v.space = {space}
-join document d on d.id = c.document_id
-where c.position = any(:positions) and array_append(d.readers, '*') && (select principals_of(:principals))"""
+    select * from readable_nearest_of(
+        cast(:documents as uuid[]), cast(:question as halfvec), cast(:space as smallint), :collection, :most)
+){FOUND}"""
+INDEXED: Final = f"""
+with nearest as materialized (
+    select * from readable_nearest(
+        cast(:question as halfvec), cast(:space as smallint), :collection, cast(:documents as uuid[]), :most)
+){FOUND}"""
+SETTINGS: Final = """
+select set_config('hnsw.iterative_scan', 'relaxed_order', true), set_config('hnsw.ef_search', :ef, true),
+    set_config('hnsw.max_scan_tuples', :candidates, true)"""
+COSINES: Final = f"""
+with wanted as materialized (select unnest(cast(:positions as int[])) as position)
+select c.id, c.position, v.vector <=> cast(:question as halfvec)
+from wanted w join chunk c on c.position = w.position
+join chunk_vector v on v.document_id = c.document_id and v.chunk_id = c.id and v.space = :space {READABLE}"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,55 +72,69 @@ class DenseHit:
 def dense_search(
     connection: Connection,
     reader: Reader,
+    mask: Mask,
     question: NDArray[np.float32],
     space: Space,
     collection: str | None,
     *,
     k: int,
-    readable_chunks: int,
-    documents: Sequence[UUID] | None = None,
-) -> tuple[list[DenseHit], Literal["exact", "hnsw"]]:
-    """The k nearest readable chunks by cosine, best first, and the route taken: 'exact' or 'hnsw'.
+    exact_up_to: int = EXACT_UP_TO,
+) -> tuple[list[DenseHit], Route]:
+    """The k nearest readable chunks by cosine, best first, and the route that they came by.
 
     Args:
-        readable_chunks: how many there are to choose from; decides the route.
-        documents: only these, where given.
+        mask: what the reader may find in this transaction; decides the route.
+        collection: as the mask was made for.
+        exact_up_to: chunks that are compared one by one rather than through the index.
     """
-    exact = readable_chunks <= EXACT_UP_TO
-    if not exact:
-        connection.execute(text("set local hnsw.iterative_scan = relaxed_order"))
-        connection.execute(text("set local hnsw.ef_search = 200"))
-    rows = connection.execute(
-        _in_space(EXACT if exact else INDEXED, space),
-        {
-            "question": HalfVector(question).to_text(),
-            "principals": list(reader.principals),
-            "collection": collection,
-            "documents": None if documents is None else list(documents),
-            "k": k,
-            **({} if exact else {"more": k * OVERSAMPLE}),
-        },
-    )
-    return [DenseHit(row[0], row[1], 1.0 - row[2]) for row in rows], "exact" if exact else "hnsw"
+    asked = {
+        "question": HalfVector(question).to_text(),
+        "space": space.id,
+        "principals": list(reader.principals),
+        "collection": collection,
+    }
+    wanted = k * OVERSAMPLE
+    candidates = _candidates(connection, mask, wanted) if mask.chunks > exact_up_to else None
+    if candidates is not None:
+        batch = min(max(candidates, EF_SEARCH[0]), EF_SEARCH[1])
+        most = math.ceil(candidates * SPARE)
+        connection.execute(text(SETTINGS), {"ef": str(batch), "candidates": str(most)})
+        narrowed = mask.document_ids() if mask.narrowed else None
+        found = _hits(connection, INDEXED, {**asked, "documents": narrowed, "most": wanted})
+        if len(found) == wanted:
+            return found[:k], "hnsw"
+    return _hits(connection, EXACT, {**asked, "documents": mask.document_ids(), "most": k}), "exact"
+
+
+def _candidates(connection: Connection, mask: Mask, wanted: int) -> int | None:
+    """How many candidates hold as many readable ones by chance; None where comparing all readable is cheaper.
+
+    Where it takes many more, the readable chunks lie apart from the question: HNSW would find enough of them in the
+    end, but at the edge of their region, not the nearest.
+    """
+    store_chunks = connection.scalar(text("select store_chunks()")) or 0
+    expected = math.ceil(wanted * max(store_chunks / mask.chunks, 1))
+    return None if expected * CANDIDATE_COST > mask.chunks else expected
 
 
 def cosines(
-    connection: Connection, reader: Reader, question: NDArray[np.float32], space: Space, positions: list[int]
+    connection: Connection, reader: Reader, question: NDArray[np.float32], space: Space, positions: Sequence[int]
 ) -> list[DenseHit]:
     """The cosine of given chunks, in no order; unreadable ones are left out."""
     if not positions:
         return []
-    rows = connection.execute(
-        _in_space(COSINES, space),
+    return _hits(
+        connection,
+        COSINES,
         {
             "question": HalfVector(question).to_text(),
+            "space": space.id,
             "principals": list(reader.principals),
-            "positions": positions,
+            "positions": list(positions),
         },
     )
+
+
+def _hits(connection: Connection, statement: str, parameters: dict[str, object]) -> list[DenseHit]:
+    rows = connection.execute(text(statement), parameters)
     return [DenseHit(row[0], row[1], 1.0 - row[2]) for row in rows]
-
-
-def _in_space(statement: str, space: Space):  # type: ignore[no-untyped-def]
-    # literals, not parameters: the planner must see the index's own expression and predicate
-    return text(statement.replace("{dimensions}", str(int(space.dimensions))).replace("{space}", str(int(space.id))))

@@ -30,6 +30,7 @@ LONGEST_S: Final = 3600.0  # a mask that was not used for so long is made anew: 
 FEW_CHANGES: Final = 200  # documents; beyond, all is read again
 
 RANGE: Final = np.dtype([("high", ">u8"), ("low", ">u8"), ("first", ">i4"), ("chunks", ">i4"), ("tokens", ">i4")])
+ID: Final = np.dtype([("high", ">u8"), ("low", ">u8")])
 
 Ranges = dict[str, NDArray]  # by analyzer: what it made of which document
 
@@ -43,6 +44,7 @@ class Mask:
     snapshot: str
     today: date
     used_at: float
+    narrowed: bool = False  # to some of the documents that the reader may find
 
     def seen(self, snapshot: str) -> None:
         """Nothing had changed up to this snapshot."""
@@ -50,13 +52,16 @@ class Mask:
 
     def restricted(self, documents: Sequence[UUID]) -> Mask:
         """This mask among some documents only; statistics are theirs too."""
-        wanted = {(one.int >> 64, one.int & 0xFFFFFFFFFFFFFFFF) for one in documents}
-        ranges = {}
-        for analyzer, rows in self.ranges.items():
-            inside = [at for at, row in enumerate(rows) if (int(row["high"]), int(row["low"])) in wanted]
-            if inside:
-                ranges[analyzer] = rows[inside]
-        return Mask(ranges, self.principals, self.snapshot, self.today, self.used_at)
+        ranges = {analyzer: rows[_among(rows, documents)] for analyzer, rows in self.ranges.items()}
+        kept = {analyzer: rows for analyzer, rows in ranges.items() if rows.size}
+        return Mask(kept, self.principals, self.snapshot, self.today, self.used_at, narrowed=True)
+
+    def document_ids(self) -> str:
+        """The readable documents as an array literal of Postgres."""
+        packed = b"".join(rows[["high", "low"]].astype(ID).tobytes() for rows in self.ranges.values())
+        digits = np.full((len(packed) // 16, 33), ord(","), np.uint8)
+        digits[:, :32] = np.frombuffer(packed.hex().encode(), np.uint8).reshape(-1, 32)
+        return "{" + digits.tobytes()[:-1].decode() + "}"
 
     @cached_property
     def chunks(self) -> int:
@@ -143,13 +148,14 @@ def _read(connection: Connection, collection: str | None, documents: Sequence[UU
 
 
 def _without(ranges: Ranges, documents: Sequence[UUID]) -> Ranges:
-    gone = {(one.int >> 64, one.int & 0xFFFFFFFFFFFFFFFF) for one in documents}
-    highs = np.array([high for high, _ in gone], np.uint64)
-    left = {}
-    for analyzer, rows in ranges.items():
-        suspects = np.flatnonzero(np.isin(rows["high"].astype(np.uint64), highs))
-        hits = [at for at in suspects if (int(rows["high"][at]), int(rows["low"][at])) in gone]
-        kept = np.delete(rows, hits) if hits else rows
-        if kept.size:
-            left[analyzer] = kept
-    return left
+    left = {analyzer: rows[~_among(rows, documents)] for analyzer, rows in ranges.items()}
+    return {analyzer: rows for analyzer, rows in left.items() if rows.size}
+
+
+def _among(rows: NDArray, documents: Sequence[UUID]) -> NDArray[np.bool_]:
+    """Which of the rows are of these documents."""
+    asked = {(one.int >> 64, one.int & 0xFFFFFFFFFFFFFFFF) for one in documents}
+    found = np.isin(rows["high"].astype(np.uint64), np.array([high for high, _ in asked], np.uint64))
+    for at in np.flatnonzero(found):  # two documents may share the first half of their ids
+        found[at] = (int(rows["high"][at]), int(rows["low"][at])) in asked
+    return found

@@ -11,7 +11,7 @@ from uuid import UUID
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, select, true
 
 from ingest import schema
 from ingest.access import Reader
@@ -127,10 +127,7 @@ class Search:
             dense: list[DenseHit] = []
             route: Literal["", "exact", "hnsw"] = ""
             if vector is not None:
-                dense, route = dense_search(
-                    connection, reader, vector, space, collection, k=depth, readable_chunks=mask.chunks,
-                    documents=documents,
-                )  # fmt: skip
+                dense, route = dense_search(connection, reader, mask, vector, space, collection, k=depth)
             clock.lap("dense")
             alpha = self._alpha(wanted.text, space) if vector is not None else 0.0
             order = self._fused(connection, reader, lexical, dense, vector, space, alpha)
@@ -232,15 +229,22 @@ class Search:
     ) -> list[Hit]:
         """Hits in fused order, with text and sentence vectors; the join on `document` decides who sees them."""
         c, d, v = schema.chunk, schema.document, schema.chunk_vector
+        answering = (
+            select(d.c.source, d.c.collection, d.c.title, d.c.updated_at, d.c.superseded_by)
+            .where(d.c.id == c.c.document_id, d.c.current_version == c.c.version, readable(reader))
+            .offset(0)  # or the planner, which takes readable documents for a handful, reads all of them first
+            .lateral("answering")
+        )
         rows = connection.execute(
-            select(c, d.c.source, d.c.collection, d.c.title, d.c.updated_at, d.c.superseded_by, v.c.sentence_vectors)
-            .join(d, (d.c.id == c.c.document_id) & (d.c.current_version == c.c.version))
+            select(c, answering, v.c.sentence_vectors)
+            .select_from(c)
+            .join(answering, true())
             .join(
                 v,
                 (v.c.document_id == c.c.document_id) & (v.c.chunk_id == c.c.id) & (v.c.space == space.id),
                 isouter=True,
             )
-            .where(c.c.position.in_([candidate.position for candidate, _ in order]), readable(reader))
+            .where(c.c.position.in_([candidate.position for candidate, _ in order]))
         )
         found = {
             row.position: row for row in rows if wanted.admits(chunk_text(row.title, tuple(row.heading), row.text))

@@ -12,6 +12,7 @@ embedded server of its own.
 from __future__ import annotations
 
 import argparse
+import functools
 import os
 import random
 import sys
@@ -30,10 +31,10 @@ from rank_bm25 import BM25Okapi
 from sqlalchemy import Connection, insert, text
 
 from assistant.bootstrap import Quoth, open_quoth
+from evals.bench.synthetic_store import COPY_END, COPY_HEADER, block_rows
 from ingest import postgres, schema, segments
 from ingest.access import Reader
 from ingest.database import Database
-from ingest.postings import postings_of
 from retrieval.lexical import Lexical
 from retrieval.mask import Masks
 
@@ -52,7 +53,14 @@ class Passages:
     words: NDArray[np.int32]  # (passages, WORDS)
 
     def terms(self, row: int) -> list[str]:
-        return [f"en:w{word}" for word in self.words[row].tolist()]
+        terms = _vocabulary()
+        return [terms[word] for word in self.words[row].tolist()]
+
+
+@functools.cache
+def _vocabulary() -> list[str]:
+    """Each term once in memory."""
+    return [f"en:w{word}" for word in range(VOCABULARY)]
 
 
 def passages(count: int, seed: int) -> Passages:
@@ -65,7 +73,7 @@ def load(database: Database, corpus: Passages, already: int) -> None:
     """Write documents and postings from passage `already` on, straight into the tables."""
     chance = random.Random(already)
     count = len(corpus.words)
-    with database.working() as connection:
+    with database.owning() as connection:  # rows cannot be copied into a table past its row security
         for start in range(already, count, PER_SEGMENT):
             end = min(start + PER_SEGMENT, count)
             whole = end - UNMERGED * PER_DOCUMENT if end == count else end
@@ -93,14 +101,11 @@ def _write(connection: Connection, corpus: Passages, chance: random.Random, star
         rows.append({"document_id": _document(connection, chance), "seg": seg, "first": first + at - start,
                      "chunks": size, "tokens": size * WORDS, "analyzer": "1:en", "terms": []})  # fmt: skip
     connection.execute(insert(schema.lex_document), rows)
-    blocks = postings_of([corpus.terms(row) for row in range(start, end)], first)
     raw = connection.connection.driver_connection
     assert raw is not None
-    with raw.cursor() as cursor:
-        cursor.executemany(
-            "insert into lex_block (term, seg, ids, tf, dl) values (%s, %s, %s, %s, %s)",
-            ((term, seg, block.ids, block.tf, block.dl) for term, block in blocks.items()),
-        )
+    into = "copy lex_block (term, seg, ids, tf, dl) from stdin (format binary)"
+    with raw.cursor() as cursor, cursor.copy(into) as copy:
+        copy.write(COPY_HEADER + block_rows(corpus.words[start:end], first, int(seg or 0)) + COPY_END)
 
 
 def _document(connection: Connection, chance: random.Random) -> uuid.UUID:
