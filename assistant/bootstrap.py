@@ -9,6 +9,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Final, Self
 
+from sqlalchemy import make_url
+
 from assistant import records
 from assistant.answering import Answering, AnsweringSettings
 from assistant.grounding import LocalChecker
@@ -18,7 +20,7 @@ from assistant.quoting import QuotedAnswerer, Selection
 from assistant.records import Answers
 from assistant.rewording import rewording_from
 from assistant.settings import Settings
-from ingest import postgres
+from ingest import audit, postgres
 from ingest.access import Reader
 from ingest.catalog import Catalog
 from ingest.database import MIGRATIONS, Database
@@ -68,11 +70,19 @@ class Quoth:
         _private_folder(settings.home)
         if Path(settings.originals).is_relative_to(settings.home):
             _private_folder(Path(settings.originals))
-        self.database = Database(url)
+        # the embedded database has another address at each start
+        store = (
+            "embedded"
+            if self._cluster
+            else make_url(url).set(username=None, password=None, query={}).render_as_string()
+        )
+        self.database = Database(url, audit.Trail.opened(settings.home, environ.get("QUOTH_AUDIT_KEY"), store))
         self.parser = Parser(ParserLimits())
         try:
             if self.database.migrate(ALL_MIGRATIONS):
                 say("Database prepared")
+                with self.database.owning() as connection:
+                    audit.begin(connection)
             self._wire(settings, environ, say)
         except BaseException:
             self.close()

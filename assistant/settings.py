@@ -39,6 +39,12 @@ SETTINGS: Final = (
         "QUOTH_REBUILD", "yes", "yes or no: whether workers bring documents up to a new parser or model by themselves"
     ),
     Setting("QUOTH_KEEP_VERSIONS_DAYS", "365", "days that a replaced version stays citable; 0: for ever"),
+    Setting(
+        "QUOTH_AUDIT_KEY",
+        "",
+        "key of the audit's chain, former ones after a comma; unset: QUOTH_HOME/audit.key",
+        secret=True,
+    ),
     Setting("QUOTH_ANSWER_DEADLINE_S", "60", "seconds after which a model's answer is given up"),
     Setting("QUOTH_ABSTAIN_BELOW", "", "confidence below which quoted answers abstain, 0 to 1; unset: as calibrated"),
 )

@@ -18,6 +18,7 @@ from sqlalchemy.exc import DBAPIError, InvalidatePoolError, OperationalError, Pr
 from sqlalchemy.pool import ConnectionPoolEntry, NullPool, PoolProxiedConnection
 
 from ingest.access import Reader
+from ingest.audit import PENDING, Trail
 from ingest.errors import ConfigurationError, ServiceError
 
 Role = Literal["owner", "worker", "reader"]
@@ -56,13 +57,25 @@ PROVISION: Final = (
 class Database:
     """The store of one database URL. Opening connects to nothing; each method says which role it acts as."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, trail: Trail | None = None) -> None:
         parsed = make_url(url)
         if parsed.get_backend_name() not in ("postgresql", "postgres"):
             shown = parsed.render_as_string(hide_password=True)
             raise ConfigurationError(f"{shown!r} is not a Postgres address. Use postgresql://user:password@host/name.")
         self.url = parsed.set(drivername="postgresql+psycopg")
         self._engines: dict[Role, Engine] = {}
+        self._trail = trail
+
+    @property
+    def trail(self) -> Trail:
+        """The audit's chain.
+
+        Raises:
+            ConfigurationError: this store was opened without its key.
+        """
+        if self._trail is None:
+            raise ConfigurationError("This store was opened without the audit's key. Open it with open_quoth.")
+        return self._trail
 
     def engine(self, role: Role) -> Engine:
         if role not in self._engines:
@@ -104,6 +117,8 @@ class Database:
     def recording(self, reader: Reader) -> Iterator[Connection]:
         """A transaction of the doors' role that may write the reader's own records (answers, audit)."""
         with self._begin("reader") as connection:
+            # before any query: who ends the audit's chain must see what others committed meanwhile
+            connection.execute(text("set transaction isolation level read committed"))
             _set_principal(connection, reader)
             yield connection
 
@@ -123,7 +138,11 @@ class Database:
     def _begin(self, role: Role) -> Iterator[Connection]:
         try:
             with self.engine(role).begin() as connection:
+                connection.info.pop(PENDING, None)  # of a transaction that was rolled back
                 yield connection
+                sealed = self.trail.seal(connection) if connection.info.get(PENDING) else None
+            if sealed is not None:
+                self.trail.witness(sealed)
         except OperationalError as error:
             raise ServiceError(f"The database does not answer: {_first_line(error)} Try again in a moment.") from error
 

@@ -214,13 +214,16 @@ group_member = Table(
 audit_event = Table(
     "audit_event",  # append-only; ids, names and counts, never text of a document or a question
     metadata,
-    Column("id", BigInteger, Identity(always=True), primary_key=True),
+    Column("id", BigInteger, Identity(always=False), primary_key=True),
     Column("at", DateTime(timezone=True), nullable=False, server_default=text("clock_timestamp()")),
     Column("principal", Text, nullable=False),
     Column("operator", Text),  # who acted in the principal's name
     Column("action", Text, nullable=False),
     Column("subject", Uuid),
     Column("detail", JSONB, nullable=False),
+    Column("number", BigInteger, unique=True),  # in the chain, from 1; null: from before there was one
+    Column("key_id", Text),  # which key signed it
+    Column("mac", LargeBinary),  # over this event and the MAC of the one before
 )
 
 intake = Table(

@@ -16,6 +16,7 @@ from typing import Final
 from ingest.errors import ConfigurationError, DocumentError, QuothError, ServiceError, UsageError
 from ui import (
     access_commands,
+    audit_commands,
     document_commands,
     evaluation_commands,
     question_commands,
@@ -113,6 +114,7 @@ def parser() -> argparse.ArgumentParser:
         queue_commands,
         question_commands,
         evaluation_commands,
+        audit_commands,
     ):
         module.add_commands(commands)
     return root

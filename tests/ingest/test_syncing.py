@@ -17,6 +17,7 @@ from sqlalchemy import delete, insert, select, update
 
 from assistant.bootstrap import ALL_MIGRATIONS
 from ingest import schema, storing
+from ingest.audit import Trail
 from ingest.canonical import PARSER_PROFILE
 from ingest.catalog import Catalog
 from ingest.database import Database
@@ -120,7 +121,7 @@ class Shelf:
 
 @pytest.fixture(scope="module")
 def database(database_url: str) -> Iterator[Database]:
-    opened = Database(database_url)
+    opened = Database(database_url, Trail((b"k" * 32,), None))
     opened.migrate(ALL_MIGRATIONS)
     yield opened
     opened.close()
