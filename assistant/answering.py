@@ -6,15 +6,18 @@ import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Final
 
 from assistant.citing import Unresolved, resolve
 from assistant.context import ContextSettings, assemble
+from assistant.earlier_turns import earlier_turns
 from assistant.errors import ModelError, ModelMisconfigured
 from assistant.model import (
     Answer,
     Answerer,
     AnswerEvent,
     AnswerId,
+    Begun,
     Checker,
     Citation,
     Claim,
@@ -30,7 +33,7 @@ from assistant.model import (
     Status,
     Usage,
 )
-from assistant.records import Answers, Trace, answer_text, usage_total
+from assistant.records import STOPPED, Answers, Trace, answer_text, usage_total
 from assistant.rewording import Rewording
 from ingest.access import Reader
 from ingest.catalog import Catalog
@@ -40,6 +43,8 @@ from retrieval.narrowing import Narrowing
 from retrieval.search import Search
 from retrieval.standalone import standalone
 from retrieval.surroundings import Surroundings
+
+EARLIER_TURNS: Final = 8  # of a conversation, that a model is told of
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +123,8 @@ class Answering:
         started = time.perf_counter()
         if conversation is not None and not self._answers.owns(reader, conversation):
             raise UsageError(f"You have no conversation {str(conversation)!r}. Ask without one to start it.")
+        begun = Begun(AnswerId(uuid.uuid4()), conversation or ConversationId(uuid.uuid4()))
+        yield begun
         yield Progress("Searching the documents you may read")
         earlier = self._answers.questions(reader, conversation) if conversation is not None else []
         asked = self._standalone(question, earlier)
@@ -128,11 +135,21 @@ class Answering:
         notes = (*found.notes, *asked.notes)
         found = replace(found, question=question.strip(), searched=asked.text + within, notes=notes)
         context = assemble(found.hits, reader, self._surroundings, self._count_tokens, self._settings.context)
+        if conversation is not None:
+            context = replace(
+                context, earlier=earlier_turns(self._answers.conversation(reader, conversation, latest=8))
+            )
         retrieved_ms = _ms_since(started)
-        yield Progress(f"Reading {len(context.passages)} passages")
         draft = _Draft(usages=list(asked.usages))
-        yield from self._drafted(question, reader, context, found, draft, started)
-        answer = self._answer(question, conversation, found, context, draft)
+        try:
+            yield Progress(f"Reading {len(context.passages)} passages")
+            yield from self._drafted(question, reader, context, found, draft, started)
+        except GeneratorExit:  # the reader stopped it: what was shown was verified, and is kept
+            stopped = self._answer(question, begun, found, context, draft)
+            stopped = replace(stopped, status="partial", missing=STOPPED, timings_ms={"total": _ms_since(started)})
+            self._answers.save(reader, stopped, Trace(found, context, ""))
+            raise
+        answer = self._answer(question, begun, found, context, draft)
         answer = replace(
             answer,
             timings_ms={
@@ -260,7 +277,7 @@ class Answering:
     def _answer(
         self,
         question: str,
-        conversation: ConversationId | None,
+        begun: Begun,
         found: SearchResult,
         context: Context,
         draft: _Draft,
@@ -275,8 +292,8 @@ class Answering:
         end_model = draft.end.model if draft.end else (draft.answerer.name if draft.answerer else "quoted")
         notes = [note for note in (draft.degraded, *found.notes) if note]
         return Answer(
-            id=AnswerId(uuid.uuid4()),
-            conversation=conversation or ConversationId(uuid.uuid4()),
+            id=begun.answer,
+            conversation=begun.conversation,
             question=question,
             status=status,
             text=answer_text(draft.claims),

@@ -13,6 +13,7 @@ from sqlalchemy import make_url
 
 from assistant import records
 from assistant.answering import Answering, AnsweringSettings
+from assistant.conversations import Conversations
 from assistant.grounding import LocalChecker
 from assistant.model import Answerer, AnswerEvent, Checker, ConversationId
 from assistant.model_answerer import model_chain_from
@@ -119,6 +120,7 @@ class Quoth:
                 Chore("merge", 10, lambda: merge_segments(self.database)),
                 Chore("changes", 3600, self.catalog.forget_changes),
                 Chore("prune", 3600, lambda: self.history.prune(settings.keep_versions_days)),
+                Chore("talks", 3600, lambda: self.conversations.prune(settings.keep_conversations_days)),
             ),
             concurrency=settings.workers,
             idle=self.rest,
@@ -144,6 +146,7 @@ class Quoth:
         self.originals = originals
         self.syncing = Syncing(self.database, self.catalog, self.pipeline.add_inputs, self.pipeline.reindex, scratch)
         self.answers = Answers(self.database)
+        self.conversations = Conversations(self.database)
         selection = Selection() if settings.abstain_below is None else Selection(threshold=settings.abstain_below)
         models: list[Answerer] = model_chain_from(settings.models, client, deadline_s=settings.answer_deadline_s)
         self.rewording = rewording_from(settings.models, client)

@@ -53,6 +53,7 @@ class Context:
     tokens: int
     left_out: tuple[str, ...] = ()  # in words: what did not fit and why
     conflicts: tuple[Conflict, ...] = ()
+    earlier: str = ""  # what was asked and answered before, shortened; for what the question refers to
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,6 +193,14 @@ class Answer:
 
 
 @dataclass(frozen=True, slots=True)
+class Begun:
+    """Under which ids the answer will be kept, also when it is stopped on the way."""
+
+    answer: AnswerId
+    conversation: ConversationId
+
+
+@dataclass(frozen=True, slots=True)
 class Progress:
     """What the assistant is doing, in words a reader understands."""
 
@@ -206,4 +215,4 @@ class ClaimShown:
     new_citations: tuple[Citation, ...]
 
 
-AnswerEvent = Progress | ClaimShown | Answer  # an Answer is always the last event
+AnswerEvent = Begun | Progress | ClaimShown | Answer  # an Answer is always the last event

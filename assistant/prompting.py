@@ -72,24 +72,28 @@ class Prompt:
 def answer_prompt() -> Prompt:
     """Read the rules of answering; the version is a hash over all that does not depend on the question."""
     text = resources.files("assistant").joinpath("prompts/answer.md").read_text("utf-8").strip()
-    form = source_message("{question}", Context((), 0), code="{code}")
+    form = source_message("{question}", Context((), 0, earlier="{earlier}"), code="{code}")
     digest = hashlib.sha256(json.dumps([text, ANSWER_SCHEMA, form, _UNSEEN.pattern], sort_keys=True).encode())
     return Prompt(text, f"answer-{digest.hexdigest()[:8]}")
 
 
 def source_message(question: str, context: Context, *, code: str | None = None) -> str:
-    """The user message: every passage with id, title, headings and date, then the question.
+    """The user message: every passage with id, title, headings and date, what was said before, then the question.
 
     Args:
         code: what the markers carry; drawn at random when not given, and never one that the texts contain.
     """
     passages = [_shown(passage) for passage in context.passages]
     question = _UNSEEN.sub("", question).strip()
-    code = code or _unused_code("\n".join((*passages, question)))
+    earlier = _UNSEEN.sub("", context.earlier).strip()
+    code = code or _unused_code("\n".join((*passages, question, earlier)))
     lines = [f"<<SOURCES {code}>>"]
     for passage, shown in zip(context.passages, passages, strict=True):
         lines += [f"<<PASSAGE {passage.id} {code}>>", shown, f"<<END PASSAGE {passage.id} {code}>>"]
-    lines += [f"<<END SOURCES {code}>>", f"<<QUESTION {code}>>", question, f"<<END QUESTION {code}>>"]
+    lines.append(f"<<END SOURCES {code}>>")
+    if earlier:
+        lines += [f"<<EARLIER {code}>>", earlier, f"<<END EARLIER {code}>>"]
+    lines += [f"<<QUESTION {code}>>", question, f"<<END QUESTION {code}>>"]
     return "\n".join(lines)
 
 

@@ -16,6 +16,7 @@ from sqlalchemy import (
     DateTime,
     Float,
     ForeignKey,
+    Index,
     Integer,
     Row,
     Table,
@@ -42,6 +43,7 @@ from ingest.model import DocumentId, Locator
 from retrieval.model import SearchResult
 
 REMOVED = "(the document this was drawn from was removed)"
+STOPPED = "You stopped the answer. What is shown was found and checked before that."
 OUT_OF_REACH = "(you may not read the document this is quoted from)"
 
 conversation = Table(
@@ -50,6 +52,8 @@ conversation = Table(
     Column("id", Uuid, primary_key=True),
     Column("principal", Text, nullable=False),
     Column("started_at", DateTime(timezone=True), nullable=False, server_default=schema.NOW),
+    Column("title", Text),  # null: its first question
+    Index("conversation_principal", "principal"),
 )
 
 answer = Table(
@@ -177,7 +181,29 @@ class Answers:
                         for ordinal, span in enumerate(spans)
                     ],
                 )
-            record(connection, reader, "answer", kept.id, {"status": kept.status, "model": kept.model})
+            record(connection, reader, "answer", kept.id, self._told(kept, trace))
+
+    def _told(self, kept: Answer, trace: Trace) -> dict[str, object]:
+        """What the audit keeps of an answer: references and keyed hashes, so that removal need not touch it."""
+        digest = self._database.trail.digest
+        return {
+            "conversation": str(kept.conversation),
+            "status": kept.status,
+            "model": kept.model,
+            "prompt_version": kept.prompt_version,
+            "question": digest(kept.question),
+            "searched": digest(trace.search.searched),
+            "answer": digest(kept.text),
+            "raw_output": digest(trace.raw_output),
+            "citations": digest("\n".join(f"{c.document} {c.version} {c.start} {c.end}" for c in kept.citations)),
+            "context": digest("\n".join(f"{p.document} {p.version} {p.start} {p.end}" for p in trace.context.passages)),
+            "claims": len(kept.claims),
+            "rejected": len(kept.rejected),
+            "degraded": kept.degraded is not None,
+            "input_tokens": kept.usage.input_tokens,
+            "output_tokens": kept.usage.output_tokens,
+            "cost_microdollars": round(kept.usage.cost_usd * 1_000_000),
+        }
 
     def _ensure_conversation(self, connection: Connection, reader: Reader, wanted: ConversationId) -> None:
         if connection.scalar(select(conversation.c.id).where(conversation.c.id == wanted)) is None:
@@ -201,7 +227,7 @@ class Answers:
             ).one_or_none()
             if row is None:
                 raise UsageError(f"You have no answer {str(wanted)!r}.")
-            return _loaded(connection, reader, row)
+            return loaded(connection, reader, row)
 
     def questions(self, reader: Reader, wanted: ConversationId, *, latest: int = 8) -> list[str]:
         """The last questions of one of the reader's conversations, oldest first."""
@@ -214,15 +240,16 @@ class Answers:
         with self._database.reading(reader) as connection:
             return list(connection.scalars(query))[::-1]
 
-    def conversation(self, reader: Reader, wanted: ConversationId) -> list[Answer]:
-        """The reader's answers of one conversation, oldest first."""
+    def conversation(self, reader: Reader, wanted: ConversationId, *, latest: int | None = None) -> list[Answer]:
+        """The reader's answers of one conversation, oldest first; of the `latest` ones alone, where that is given."""
         query = (
             select(answer)
             .where(answer.c.conversation_id == wanted, answer.c.principal == reader.name)
-            .order_by(answer.c.asked_at)
+            .order_by(answer.c.asked_at.desc())
+            .limit(latest)
         )
         with self._database.reading(reader) as connection:
-            return [_loaded(connection, reader, row) for row in connection.execute(query)]
+            return [loaded(connection, reader, row) for row in connection.execute(query).all()[::-1]]
 
 
 def erase(connection: Connection, document: DocumentId) -> None:
@@ -257,7 +284,8 @@ def _erase(connection: Connection, gone: ColumnElement[bool]) -> None:
     )
 
 
-def _loaded(connection: Connection, reader: Reader, row: Row) -> Answer:
+def loaded(connection: Connection, reader: Reader, row: Row) -> Answer:
+    """An answer from its row, with what the reader may read now of what it was drawn from."""
     spans = connection.execute(
         select(answer_span).where(answer_span.c.answer_id == row.id).order_by(answer_span.c.ordinal)
     ).all()

@@ -40,6 +40,9 @@ SETTINGS: Final = (
     ),
     Setting("QUOTH_KEEP_VERSIONS_DAYS", "365", "days that a replaced version stays citable; 0: for ever"),
     Setting(
+        "QUOTH_KEEP_CONVERSATIONS_DAYS", "365", "days that a conversation is kept after its last answer; 0: for ever"
+    ),
+    Setting(
         "QUOTH_AUDIT_KEY",
         "",
         "key of the audit's chain, former ones after a comma; unset: QUOTH_HOME/audit.key",
@@ -63,6 +66,7 @@ class Settings:
     workers: int
     rebuild: bool
     keep_versions_days: int
+    keep_conversations_days: int
     answer_deadline_s: float
     abstain_below: float | None
     origins: Mapping[str, str]  # by variable: "environment" or "default"
@@ -91,6 +95,9 @@ class Settings:
             workers=int(_number("QUOTH_WORKERS", values["QUOTH_WORKERS"] or str(_usual_workers()), 1, 64)),
             rebuild=_yes("QUOTH_REBUILD", values["QUOTH_REBUILD"]),
             keep_versions_days=int(_number("QUOTH_KEEP_VERSIONS_DAYS", values["QUOTH_KEEP_VERSIONS_DAYS"], 0, 36_500)),
+            keep_conversations_days=int(
+                _number("QUOTH_KEEP_CONVERSATIONS_DAYS", values["QUOTH_KEEP_CONVERSATIONS_DAYS"], 0, 36_500)
+            ),
             answer_deadline_s=_number("QUOTH_ANSWER_DEADLINE_S", values["QUOTH_ANSWER_DEADLINE_S"], 1, 3600),
             abstain_below=_number("QUOTH_ABSTAIN_BELOW", values["QUOTH_ABSTAIN_BELOW"], 0, 1)
             if values["QUOTH_ABSTAIN_BELOW"]

@@ -1,0 +1,63 @@
+"""What was said before, short enough to go with every question of a long conversation. By rules, without a model."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+from assistant.model import Answer
+
+MOST_CHARS: Final = 2400
+NEAR_TURNS: Final = 2  # the latest, told at more length
+NEAR_ANSWER_CHARS: Final = 600
+FAR_ANSWER_CHARS: Final = 120
+QUESTION_CHARS: Final = 240
+
+
+def earlier_turns(turns: Sequence[Answer], *, most_chars: int = MOST_CHARS) -> str:
+    """A bounded summary of a conversation for the model's context.
+
+    The latest turns are told with most of their answers, those before with the first statement; what does not fit is
+    left out from the oldest on, and counted. An answer that its reader may no longer read comes as records give it:
+    without its words.
+
+    Args:
+        turns: oldest first.
+
+    Returns:
+        At most `most_chars` characters; "" for no turns.
+    """
+    if not turns:
+        return ""
+    kept: list[str] = []
+    room = most_chars - len(_left_out(len(turns)))
+    for age, turn in enumerate(reversed(turns)):
+        told = _told(turn, NEAR_ANSWER_CHARS if age < NEAR_TURNS else FAR_ANSWER_CHARS)
+        if len(told) + 1 > room:
+            break
+        room -= len(told) + 1
+        kept.append(told)
+    lines = kept[::-1]
+    if len(kept) < len(turns):
+        lines.insert(0, _left_out(len(turns) - len(kept)))
+    return "\n".join(lines)[: max(most_chars, 0)]
+
+
+def _told(turn: Answer, answer_chars: int) -> str:
+    question = _cut(turn.question, QUESTION_CHARS)
+    if turn.claims:
+        said = " ".join(claim.text for claim in turn.claims)
+        if answer_chars < NEAR_ANSWER_CHARS:
+            said = turn.claims[0].text
+    else:
+        said = "The documents do not say." if turn.status == "abstained" else "It was not answered."
+    return f"Asked: {question}\nAnswered: {_cut(said, answer_chars)}"
+
+
+def _left_out(count: int) -> str:
+    return f"({count} earlier questions are left out.)"
+
+
+def _cut(words: str, limit: int) -> str:
+    line = " ".join(words.split())
+    return line if len(line) <= limit else line[: limit - 1].rstrip() + "\u2026"
