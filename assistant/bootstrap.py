@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Final, Self
 
 from sqlalchemy import make_url
 
-from assistant import records
+from assistant import feedback, records
 from assistant.answering import Answering, AnsweringSettings
 from assistant.conversations import Conversations
+from assistant.feedback import Feedback
 from assistant.grounding import LocalChecker
 from assistant.model import Answerer, AnswerEvent, Checker, ConversationId
 from assistant.model_answerer import model_chain_from
@@ -103,7 +104,7 @@ class Quoth:
         )
         originals = Originals(settings.originals)
         scratch = _private_folder(settings.home / "scratch")
-        self.catalog = Catalog(self.database, originals, self.parser, erasers=(records.erase,))
+        self.catalog = Catalog(self.database, originals, self.parser, erasers=(records.erase, feedback.erase))
         self.groups = Groups(self.database)
         self.sharing = Sharing(self.database)
         self.intake = Intake(self.database, originals)
@@ -140,13 +141,18 @@ class Quoth:
         self.searching = Search(self.database, self.spaces, self._reranker, RetrievalSettings.from_env(environ))
         self.surroundings = Surroundings(self.database)
         self.history = History(
-            self.database, originals, self.intake, self.pipeline.ensure_worker, erasers=(records.erase_version,)
+            self.database,
+            originals,
+            self.intake,
+            self.pipeline.ensure_worker,
+            erasers=(records.erase_version, feedback.erase_version),
         )
         self.properties = Properties(self.database)
         self.originals = originals
         self.syncing = Syncing(self.database, self.catalog, self.pipeline.add_inputs, self.pipeline.reindex, scratch)
         self.answers = Answers(self.database)
         self.conversations = Conversations(self.database)
+        self.feedback = Feedback(self.database)
         selection = Selection() if settings.abstain_below is None else Selection(threshold=settings.abstain_below)
         models: list[Answerer] = model_chain_from(settings.models, client, deadline_s=settings.answer_deadline_s)
         self.rewording = rewording_from(settings.models, client)

@@ -181,8 +181,11 @@ class Conversations:
                 record(connection, reader, "conversation.unshared", wanted, {"links": gone})
         return int(gone)
 
-    def shared(self, reader: Reader, token: str) -> Shared:
+    def shared(self, reader: Reader, token: str, *, opening: bool = True) -> Shared:
         """What a link opens, as `reader` may see it.
+
+        Args:
+            opening: the audit is told; False where the same page is only drawn again.
 
         Raises:
             UsageError: there is no such link, or it holds no longer.
@@ -205,7 +208,9 @@ class Conversations:
                 .order_by(answer.c.asked_at)
             ).all()
             answers = tuple(_as_shown(loaded(connection, reader, row)) for row in rows)
-            record(connection, reader, "conversation.opened", found.conversation_id, {"by_link_of": found.principal})
+            if opening:
+                told = {"by_link_of": found.principal}
+                record(connection, reader, "conversation.opened", found.conversation_id, told)
         title = found.title or shortened(answers[0].question if answers else "")
         return Shared(ConversationId(found.conversation_id), title, found.principal, found.created_at, answers)
 

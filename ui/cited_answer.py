@@ -14,6 +14,7 @@ from typing import Any, Final
 import streamlit as st
 
 from assistant.model import Answer
+from assistant.records import STOPPED
 from ui import wording
 
 ASSETS: Final = Path(__file__).with_name("assets")
@@ -69,7 +70,9 @@ def answer_data(answer: Answer, *, selected: int | None, stopped: bool = False) 
         )
     if answer.degraded:
         notes.append({"tone": "warning", "text": f"A simpler way answered: {answer.degraded}"})
-    if answer.status == "partial" and answer.missing:
+    if answer.missing == STOPPED:
+        notes.append({"tone": "neutral", "text": STOPPED})
+    elif answer.status == "partial" and answer.missing:
         notes.append({"tone": "warning", "text": f"Not answered: {answer.missing}"})
     abstained = answer.status == "abstained"
     return {

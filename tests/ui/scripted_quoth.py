@@ -16,6 +16,8 @@ from pathlib import Path
 import pypdfium2
 from reportlab.pdfgen.canvas import Canvas
 
+from assistant.conversations import Shared, Talk
+from assistant.feedback import Given
 from assistant.model import (
     Answer,
     AnswerEvent,
@@ -29,6 +31,7 @@ from assistant.model import (
     Rejection,
     Usage,
 )
+from assistant.records import OUT_OF_REACH
 from ingest.access import Reader
 from ingest.errors import ServiceError, UsageError
 from ingest.model import Box, Document, DocumentId, Element, Locator, Receipt
@@ -162,6 +165,82 @@ class Answers:
         return [one for one in self.kept if one.conversation == wanted]
 
 
+@dataclass
+class Conversations:
+    """One reader's conversations, over the answers that were kept."""
+
+    answers: Answers
+    titles: dict[ConversationId, str] = field(default_factory=dict)
+    links: dict[str, ConversationId] = field(default_factory=dict)
+    withheld: set[str] = field(default_factory=set)  # links through which nothing quoted may be read
+
+    def listed(self, reader: Reader, *, words: str = "", limit: int = 50, offset: int = 0) -> list[Talk]:
+        asked: dict[ConversationId, list[Answer]] = {}
+        for one in self.answers.kept:
+            asked.setdefault(one.conversation, []).append(one)
+        found = [
+            Talk(
+                one,
+                self.titles.get(one) or turns[0].question,
+                len(turns),
+                datetime(2026, 3, 5, tzinfo=UTC),
+                datetime(2026, 4, 5, tzinfo=UTC) if one in self.links.values() else None,
+            )
+            for one, turns in reversed(asked.items())
+        ]
+        return [one for one in found if words.casefold() in one.title.casefold()][:limit]
+
+    def rename(self, reader: Reader, wanted: ConversationId, title: str) -> str:
+        self.titles[wanted] = title
+        return title
+
+    def delete(self, reader: Reader, wanted: ConversationId) -> int:
+        self.answers.kept = [one for one in self.answers.kept if one.conversation != wanted]
+        self.unshare(reader, wanted)
+        return 1
+
+    def share(self, reader: Reader, wanted: ConversationId, *, days: int = 30) -> str:
+        self.links[token := f"token-{len(self.links)}"] = wanted
+        return token
+
+    def unshare(self, reader: Reader, wanted: ConversationId) -> int:
+        self.links = {token: one for token, one in self.links.items() if one != wanted}
+        return 1
+
+    def shared(self, reader: Reader, token: str, *, opening: bool = True) -> Shared:
+        if token not in self.links:
+            raise UsageError("This link opens nothing: it was withdrawn or its time is up. Ask for a new one.")
+        answers = self.answers.conversation(reader, self.links[token])
+        if token in self.withheld:
+            answers = [
+                replace(
+                    one,
+                    text=OUT_OF_REACH,
+                    claims=tuple(replace(claim, text=OUT_OF_REACH) for claim in one.claims),
+                    citations=tuple(replace(c, source="", title="", quote="", locator=None) for c in one.citations),
+                )
+                for one in answers
+            ]
+        at = datetime(2026, 3, 6, tzinfo=UTC)
+        return Shared(self.links[token], answers[0].question, "*ada*", at, tuple(answers))
+
+
+@dataclass
+class Feedback:
+    given: dict[AnswerId, Given] = field(default_factory=dict)
+
+    def give(self, reader: Reader, wanted: AnswerId, *, helpful, reason=None, correction=None) -> Given:  # type: ignore[no-untyped-def] # fmt: skip
+        at = datetime(2026, 3, 5, tzinfo=UTC)
+        self.given[wanted] = Given(wanted, reader.name, at, helpful, reason, correction or None)
+        return self.given[wanted]
+
+    def withdraw(self, reader: Reader, wanted: AnswerId) -> bool:
+        return self.given.pop(wanted, None) is not None
+
+    def of(self, reader: Reader, answers: Sequence[AnswerId]) -> dict[AnswerId, Given]:
+        return {one: self.given[one] for one in answers if one in self.given}
+
+
 class Parser:
     pid = 1
 
@@ -177,6 +256,8 @@ class ScriptedQuoth:
         self.catalog = Catalog({one.document.id: one for one in (self.policy, notes)})
         self.pipeline = Pipeline(self.catalog)
         self.answers = Answers()
+        self.conversations = Conversations(self.answers)
+        self.feedback = Feedback()
         self.parser = Parser()
         self.narrowings: list[Narrowing | None] = []  # of each question asked
 

@@ -11,13 +11,16 @@ from typing import TYPE_CHECKING, Any, Final
 
 import streamlit as st
 
-from assistant.model import Answer, AnswerId, ClaimShown, ConversationId, Progress, Usage
+from assistant.model import Answer, AnswerId, Begun, ClaimShown, ConversationId, Progress, Usage
 from assistant.records import answer_text
 from ingest.access import Reader
 from ingest.errors import QuothError
 from ingest.model import Document
 from ui import wording
 from ui.cited_answer import cited_answer, watch_for_stop
+from ui.feedback_panel import show_feedback
+from ui.history_drawer import history_drawer
+from ui.shared_conversation import LINK, show_shared
 from ui.source_pane import OPEN, OpenSource, draw_ahead, show_source
 
 if TYPE_CHECKING:
@@ -48,7 +51,7 @@ EXAMPLES: Final = (
 )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Unfinished:
     """An answer under way; what the reader sees of it when they stop it."""
 
@@ -80,9 +83,14 @@ class Unfinished:
 
 def show(quoth: Quoth, reader: Reader, documents_page: Page) -> None:
     """Show the page, and answer the question that was just asked."""
+    if token := st.query_params.get(LINK):
+        show_shared(quoth, reader, token, show_turn, leave=_new_conversation)
+        return
     conversation = _conversation()
     answers = quoth.answers.conversation(reader, conversation) if conversation else []
     unfinished: Unfinished | None = st.session_state.get(UNFINISHED)
+    if unfinished and unfinished.id in {one.id for one in answers}:  # it was stopped, and is kept
+        unfinished = st.session_state.pop(UNFINISHED) and None
     stopped = unfinished.answer() if unfinished else None
     turns = [*answers, stopped] if stopped else answers
     opened: OpenSource | None = st.session_state.get(OPEN)
@@ -106,9 +114,12 @@ def show(quoth: Quoth, reader: Reader, documents_page: Page) -> None:
         if not turns and not question and FAILED not in st.session_state:
             _empty(quoth, reader, documents_page, unknown=conversation is not None)
         elif turns:
-            _header()
+            _header(quoth, reader, conversation)
+        said = quoth.feedback.of(reader, [one.id for one in answers]) if answers else {}
         for turn in turns:
-            _turn(quoth, reader, turn, opened, stopped=turn is stopped)
+            show_turn(quoth, reader, turn, opened, stopped=turn is stopped)
+            if turn is not stopped:
+                show_feedback(quoth, reader, turn, said.get(turn.id))
         if turns and not question:
             _offers(quoth, reader, turns[-1])
         failed = st.session_state.pop(FAILED, None)
@@ -147,6 +158,12 @@ def _conversation() -> ConversationId | None:
     return conversation
 
 
+def open_conversation(conversation: ConversationId) -> None:
+    """Have the page show another conversation when it is drawn again."""
+    _forget()
+    st.session_state[CONVERSATION] = st.query_params["c"] = str(conversation)
+
+
 def _forget() -> None:
     for key in (CONVERSATION, OPEN, UNFINISHED, FAILED, PENDING):
         st.session_state.pop(key, None)
@@ -155,16 +172,23 @@ def _forget() -> None:
 def _new_conversation() -> None:
     _forget()
     st.query_params.pop("c", None)
+    st.query_params.pop(LINK, None)
 
 
-def _header() -> None:
+def _header(quoth: Quoth, reader: Reader, conversation: ConversationId | None) -> None:
     with st.container(horizontal=True, horizontal_alignment="right", vertical_alignment="center", key="ask-header"):
         if collection := st.session_state.get(COLLECTION):
             st.caption(f"In the collection {wording.literal(collection)}", width="content")
+        _history_button(quoth, reader, conversation)
         st.button(
             "New conversation", icon=":material/add:", type="tertiary", key="new-conversation",
             on_click=_new_conversation,
         )  # fmt: skip
+
+
+def _history_button(quoth: Quoth, reader: Reader, conversation: ConversationId | None) -> None:
+    if st.button("History", icon=":material/history:", type="tertiary", key="history"):
+        history_drawer(quoth, reader, conversation, open_conversation, _new_conversation)
 
 
 def _empty(quoth: Quoth, reader: Reader, documents_page: Page, *, unknown: bool) -> None:
@@ -184,6 +208,8 @@ def _empty(quoth: Quoth, reader: Reader, documents_page: Page, *, unknown: bool)
             return
         st.caption(wording.library_words(documents))
         _choose_collection(documents)
+        if quoth.conversations.listed(reader, limit=1):
+            _history_button(quoth, reader, None)
         examples = _examples(documents)
         if examples:
             st.markdown("For example")
@@ -224,7 +250,7 @@ def _question(text: str, *, key: str, narrowed: str = "") -> None:
             st.caption(wording.literal(narrowed))
 
 
-def _turn(quoth: Quoth, reader: Reader, answer: Answer, opened: OpenSource | None, *, stopped: bool) -> None:
+def show_turn(quoth: Quoth, reader: Reader, answer: Answer, opened: OpenSource | None, *, stopped: bool) -> None:
     """One question and its answer."""
     identity = str(answer.id)
 
@@ -294,6 +320,9 @@ def _answer(quoth: Quoth, reader: Reader, question: str, conversation: Conversat
             for event in drawn:
                 if isinstance(event, Answer):
                     answer = event
+                elif isinstance(event, Begun):
+                    unfinished.id, unfinished.conversation = event.answer, event.conversation
+                    st.session_state[CONVERSATION] = str(event.conversation)
                 elif isinstance(event, ClaimShown):
                     unfinished.shown.append(event)
     except QuothError as error:
