@@ -20,6 +20,7 @@ from assistant.model import Answerer, AnswerEvent, Checker, ConversationId
 from assistant.model_answerer import model_chain_from
 from assistant.quoting import QuotedAnswerer, Selection
 from assistant.records import Answers
+from assistant.redaction import RedactingAnswerer
 from assistant.rewording import rewording_from
 from assistant.settings import Settings
 from ingest import audit, postgres
@@ -40,6 +41,7 @@ from ingest.parser import Parser, ParserLimits
 from ingest.pipeline import Pipeline
 from ingest.postgres_liveness import was_killed
 from ingest.properties import Properties
+from ingest.redaction import redactor_from
 from ingest.segments import merge_segments
 from ingest.sharing import Sharing
 from ingest.spaces import Spaces
@@ -48,6 +50,7 @@ from ingest.taking import Taking
 from ingest.worker import Chore, Worker
 from retrieval.model import SearchResult, Stage
 from retrieval.narrowing import Narrowing, Offer, offers
+from retrieval.redacted_reranking import RedactingReranker
 from retrieval.reranking import reranker_from
 from retrieval.search import Search
 from retrieval.settings import RetrievalSettings
@@ -94,11 +97,12 @@ class Quoth:
         def client() -> openai.OpenAI:
             return _openai_client(environ)
 
+        redactor = redactor_from(settings.redact)
         # several files at a time make better use of the processors than several threads on one
         threads = max(1, (os.cpu_count() or 1) // settings.workers)
         self.spaces = Spaces(
             self.database,
-            lambda setting: embedder_from(setting, threads=threads, openai_client_factory=client),
+            lambda setting: embedder_from(setting, threads=threads, openai_client_factory=client, redactor=redactor),
             settings.embedder,
             say,
         )
@@ -138,6 +142,8 @@ class Quoth:
             openai_client_factory=client,
             say=say,
         )
+        if redactor and self._reranker and settings.reranker.startswith(("http", "chat")):
+            self._reranker = RedactingReranker(self._reranker, redactor)
         self.searching = Search(self.database, self.spaces, self._reranker, RetrievalSettings.from_env(environ))
         self.surroundings = Surroundings(self.database)
         self.history = History(
@@ -155,7 +161,9 @@ class Quoth:
         self.feedback = Feedback(self.database)
         selection = Selection() if settings.abstain_below is None else Selection(threshold=settings.abstain_below)
         models: list[Answerer] = model_chain_from(settings.models, client, deadline_s=settings.answer_deadline_s)
-        self.rewording = rewording_from(settings.models, client)
+        self.rewording = rewording_from(settings.models, client, redactor)
+        if redactor:
+            models = [RedactingAnswerer(one, redactor) for one in models]
         self.answering = Answering(
             self.searching,
             self.surroundings,

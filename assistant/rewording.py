@@ -21,6 +21,7 @@ from assistant.errors import ModelError, ModelMisconfigured, ModelOutputBroken, 
 from assistant.model import Usage
 from assistant.prices import estimated_usage, usage_of
 from assistant.prompting import Prompt, marked
+from ingest.redaction import Redactor
 
 if TYPE_CHECKING:
     import openai
@@ -58,14 +59,21 @@ class Rewording:
     Args:
         stream_factory: called at first use; gives the connection that the answering models use too.
         deadline_s: for the whole call, retries included.
+        redactor: takes out of the questions what must not be sent; None sends them as they are.
     """
 
     def __init__(
-        self, stream_factory: Callable[[], ModelStream], model: str, *, deadline_s: float = DEADLINE_S
+        self,
+        stream_factory: Callable[[], ModelStream],
+        model: str,
+        *,
+        deadline_s: float = DEADLINE_S,
+        redactor: Redactor | None = None,
     ) -> None:
         self._stream = functools.cache(stream_factory)
         self._model = model
         self._deadline_s = deadline_s
+        self._redactor = redactor
 
     def standalone(self, question: str, earlier: Sequence[str]) -> Reworded:
         """The question as it would be asked without the questions before it.
@@ -81,6 +89,9 @@ class Rewording:
         started = time.perf_counter()
         ended: Response | None = None
         begun = False
+        call = self._redactor.call() if self._redactor else None
+        if call is not None:
+            question, earlier = call.redact(question), [call.redact(one) for one in earlier]
         message = question_message(question, earlier)
         try:
             with closing(self._stream().events(self._request(message), deadline_s=self._deadline_s)) as events:
@@ -99,6 +110,8 @@ class Rewording:
             if ended.status == "incomplete":
                 raise incomplete_failure(ended)
             text = _question(ended.output_text)
+            if call is not None:
+                text = call.restore(text)
         except (ModelError, ModelMisconfigured) as error:
             if ended is not None:
                 error.usage = usage_of(ended)
@@ -137,7 +150,9 @@ def standalone_prompt() -> Prompt:
     return Prompt(text, f"standalone-{digest.hexdigest()[:8]}")
 
 
-def rewording_from(setting: str | None, client_factory: Callable[[], openai.OpenAI]) -> Rewording | None:
+def rewording_from(
+    setting: str | None, client_factory: Callable[[], openai.OpenAI], redactor: Redactor | None = None
+) -> Rewording | None:
     """Completing by the first model that QUOTH_MODELS names; None for None. Connects when it is first asked."""
     name = (setting or "").split(",")[0].strip()
     if not name:
@@ -148,7 +163,7 @@ def rewording_from(setting: str | None, client_factory: Callable[[], openai.Open
 
         return ModelStream(client_factory(), attempts=2)
 
-    return Rewording(stream, name)
+    return Rewording(stream, name, redactor=redactor)
 
 
 def question_message(question: str, earlier: Sequence[str]) -> str:

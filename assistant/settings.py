@@ -67,6 +67,7 @@ class Settings:
     rebuild: bool
     keep_versions_days: int
     keep_conversations_days: int
+    redact: str
     answer_deadline_s: float
     abstain_below: float | None
     origins: Mapping[str, str]  # by variable: "environment" or "default"
@@ -95,6 +96,7 @@ class Settings:
             workers=int(_number("QUOTH_WORKERS", values["QUOTH_WORKERS"] or str(_usual_workers()), 1, 64)),
             rebuild=_yes("QUOTH_REBUILD", values["QUOTH_REBUILD"]),
             keep_versions_days=int(_number("QUOTH_KEEP_VERSIONS_DAYS", values["QUOTH_KEEP_VERSIONS_DAYS"], 0, 36_500)),
+            redact=values["QUOTH_REDACT"],
             keep_conversations_days=int(
                 _number("QUOTH_KEEP_CONVERSATIONS_DAYS", values["QUOTH_KEEP_CONVERSATIONS_DAYS"], 0, 36_500)
             ),

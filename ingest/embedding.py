@@ -12,6 +12,7 @@ from ingest.model import Embedder
 from ingest.model_folder import model_in
 from ingest.onnx_embedding import Form, OnnxEmbedder
 from ingest.openai_embedding import OPENAI_TIMEOUT_S, OpenAIEmbedder
+from ingest.redaction import Redactor
 
 if TYPE_CHECKING:
     from openai import OpenAI
@@ -25,8 +26,12 @@ def embedder_from(
     threads: int,
     openai_client_factory: Callable[[], OpenAI],
     timeout_s: float = OPENAI_TIMEOUT_S,
+    redactor: Redactor | None = None,
 ) -> Embedder:
     """The embedder that QUOTH_EMBEDDER names: local, local-multilingual, onnx:FOLDER or openai:MODEL[:DIMENSIONS].
+
+    Args:
+        redactor: for texts that leave the machine.
 
     Raises:
         ConfigurationError: for anything else, with what may be set.
@@ -57,7 +62,7 @@ def embedder_from(
             raise ConfigurationError(
                 f"QUOTH_EMBEDDER={setting!r}: {number} is not a number of dimensions. Give 1 to 16000."
             )
-        return OpenAIEmbedder(openai_client_factory(), model, int(number) if number else None, timeout_s)
+        return OpenAIEmbedder(openai_client_factory(), model, int(number) if number else None, timeout_s, redactor)
     raise ConfigurationError(
         f"QUOTH_EMBEDDER={setting!r} is not an embedder. "
         "Use local, local-multilingual, onnx:FOLDER or openai:MODEL[:DIMENSIONS]."

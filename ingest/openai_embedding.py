@@ -12,6 +12,7 @@ from ingest.errors import ConfigurationError, ServiceError
 from ingest.local_embedding import TOKENIZER_FILE
 from ingest.model import Span
 from ingest.packaged_files import packaged_path, verified_bytes
+from ingest.redaction import Redactor
 from ingest.token_counts import TokenCounter
 from ingest.vectors import Vectors, unit_rows
 
@@ -39,13 +40,19 @@ class OpenAIEmbedder:
         model: for example "text-embedding-3-small".
         dimensions: asked of the model; None for the model's own number.
         timeout_s: for one request; a call makes one request per 256 texts.
+        redactor: takes out of each text what must not be sent; None sends texts as they are.
 
     Raises:
         ConfigurationError: if dimensions is None and the model's own number is not known here.
     """
 
     def __init__(
-        self, client: OpenAI, model: str, dimensions: int | None = None, timeout_s: float = OPENAI_TIMEOUT_S
+        self,
+        client: OpenAI,
+        model: str,
+        dimensions: int | None = None,
+        timeout_s: float = OPENAI_TIMEOUT_S,
+        redactor: Redactor | None = None,
     ) -> None:
         own = OPENAI_DIMENSIONS.get(model)
         if dimensions is None and own is None:
@@ -57,6 +64,7 @@ class OpenAIEmbedder:
         self._asked = dimensions
         self._dimensions = dimensions or own or 0
         self._timeout_s = timeout_s
+        self._redactor = redactor
         # The local tokenizer stands in for OpenAI's, so that chunks are the same under every embedder.
         self._counter = TokenCounter(lambda: verified_bytes(packaged_path(TOKENIZER_FILE), TOKENIZER_FILE.sha256))
 
@@ -79,7 +87,8 @@ class OpenAIEmbedder:
             ServiceError: if the endpoint does not answer in time, refuses, or answers something else.
             ConfigurationError: if the vectors have another number of dimensions.
         """
-        vectors = [self._request(batch) for batch in _requests(texts)]
+        sent = texts if self._redactor is None else [self._redactor.alone(text) for text in texts]
+        vectors = [self._request(batch) for batch in _requests(sent)]
         return unit_rows(np.concatenate(vectors)) if vectors else np.zeros((0, self._dimensions), np.float32)
 
     def embed_passages(self, texts: Sequence[str], spans: Sequence[Sequence[Span]]) -> tuple[Vectors, list[Vectors]]:

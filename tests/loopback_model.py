@@ -117,12 +117,14 @@ class LoopbackModel:
 
     Attributes:
         requests: every body received at /v1/responses, in order.
+        embedded: every body received at /v1/embeddings, in order.
         cancelled: how many streams the client left before their end.
     """
 
     def __init__(self, *, mode: str = "honest", port: int = 0) -> None:
         self._mode = mode
         self.requests: list[dict[str, Any]] = []
+        self.embedded: list[dict[str, Any]] = []
         self.cancelled = 0
         self._seen: Counter[str] = Counter()
         self._socket = socket.create_server(("127.0.0.1", port))
@@ -169,6 +171,7 @@ class LoopbackModel:
         try:
             _check_key(request)
             body = await request.json()
+            self.embedded.append(body)
             if body.get("model") not in EMBEDDING_MODELS:
                 raise Problem(404, "model_not_found", f"The model {body.get('model')!r} does not exist.")
             dimensions = body.get("dimensions") or EMBEDDING_MODELS[body["model"]]

@@ -16,8 +16,9 @@ pytestmark = pytest.mark.browser
 
 
 def asked(page: Any, question: str) -> None:
-    page.get_by_placeholder("question").fill(question)
-    page.keyboard.press("Enter")
+    field = page.get_by_test_id("stChatInputTextArea")
+    field.fill(question)
+    field.press("Enter")
     page.get_by_text("Copy with citations").last.wait_for()
 
 
@@ -35,7 +36,7 @@ def test_a_conversation_is_named_shared_taken_along_and_deleted(
     with page.expect_download() as download:
         drawer.get_by_role("button", name="Markdown").click()
     text = Path(download.value.path()).read_text("utf-8")
-    assert text.startswith("# Our leave") and "> Parental leave is twenty weeks\\." not in text
+    assert text.startswith("# Our leave")
     assert "> Parental leave is twenty weeks." in text
     drawer.get_by_role("button", name="Make a link").click()
     link = drawer.locator("code").inner_text()

@@ -1,4 +1,4 @@
-"""Conversations have titles, may be shared by link and deleted; answers get feedback and can be handed on."""
+"""Conversations have titles, may be shared by link and deleted; answers get feedback."""
 
 from alembic import op
 
@@ -37,20 +37,6 @@ TABLES = (
         PRIMARY KEY (answer_id, principal),
         FOREIGN KEY(answer_id) REFERENCES answer (id) ON DELETE CASCADE
     )""",
-    """
-    CREATE TABLE handoff (
-        id UUID NOT NULL,
-        answer_id UUID NOT NULL,
-        principal TEXT NOT NULL,
-        sent_at TIMESTAMP WITH TIME ZONE DEFAULT clock_timestamp() NOT NULL,
-        owner TEXT NOT NULL,
-        document_id UUID,
-        way TEXT NOT NULL,
-        PRIMARY KEY (id),
-        FOREIGN KEY(answer_id) REFERENCES answer (id) ON DELETE CASCADE
-    )""",
-    """
-    CREATE INDEX ix_handoff_answer_id ON handoff (answer_id)""",
 )
 
 
@@ -74,10 +60,9 @@ def upgrade() -> None:
         "create policy own on conversation_share to quoth_reader"
         f" using ({MINE} or {named}) with check ({MINE})"
     )  # fmt: skip
-    for table in ("feedback", "handoff"):
-        op.execute(f"alter table {table} enable row level security")
-        op.execute(f"create policy own on {table} to quoth_reader using ({MINE}) with check ({MINE})")
-    for table in ("conversation_share", "feedback", "handoff"):
+    op.execute("alter table feedback enable row level security")
+    op.execute(f"create policy own on feedback to quoth_reader using ({MINE}) with check ({MINE})")
+    for table in ("conversation_share", "feedback"):
         op.execute(f"create policy worker on {table} to quoth_worker using (true) with check (true)")
         op.execute(f"grant select, insert, delete on {table} to quoth_reader")
         op.execute(f"grant select, insert, update, delete on {table} to quoth_worker")

@@ -1,0 +1,70 @@
+"""A remote model sees placeholders instead of addresses, numbers and keys; its claims and quotes get them back."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+from assistant.model import Answerer, Context, DraftClaim, DraftEnd, Evidence, Passage
+from ingest.redaction import Redaction, Redactor
+from retrieval.model import SearchResult
+
+
+class RedactingAnswerer:
+    """An Answerer that another one is asked through. What it was sent is never seen by whoever asked."""
+
+    def __init__(self, answerer: Answerer, redactor: Redactor) -> None:
+        self._answerer = answerer
+        self._redactor = redactor
+
+    @property
+    def name(self) -> str:
+        return self._answerer.name
+
+    @property
+    def prompt_version(self) -> str:
+        return self._answerer.prompt_version
+
+    def draft(self, question: str, context: Context, search: SearchResult) -> Iterator[DraftClaim | DraftEnd]:
+        """As the answerer drafts, over redacted texts; placeholders are put back before anybody resolves a quote.
+
+        The raw output stays as it came, with placeholders: which values they stood for is kept nowhere.
+        """
+        call = self._redactor.call()
+        sent = call.redact(question)
+        context = redacted_context(context, call)
+        search = replace(search, question=sent, searched=call.redact(search.searched), hits=(), idf={})
+        drafted = self._answerer.draft(sent, context, search)
+        try:
+            for item in drafted:
+                yield _restored(item, call)
+        finally:
+            close = getattr(drafted, "close", None)
+            if close is not None:
+                close()
+
+
+def redacted_context(context: Context, call: Redaction) -> Context:
+    """The context as it may be sent; the ids of its passages stay."""
+    return replace(
+        context,
+        passages=tuple(_redacted_passage(passage, call) for passage in context.passages),
+        earlier=call.redact(context.earlier),
+    )
+
+
+def _redacted_passage(passage: Passage, call: Redaction) -> Passage:
+    return replace(
+        passage,
+        source=call.redact(passage.source),
+        title=call.redact(passage.title),
+        heading=tuple(call.redact(one) for one in passage.heading),
+        text=call.redact(passage.text),
+    )
+
+
+def _restored(item: DraftClaim | DraftEnd, call: Redaction) -> DraftClaim | DraftEnd:
+    if isinstance(item, DraftEnd):
+        return replace(item, missing=None if item.missing is None else call.restore(item.missing))
+    evidence = tuple(Evidence(one.passage_id, call.restore(one.quote)) for one in item.evidence)
+    return replace(item, text=call.restore(item.text), evidence=evidence)
