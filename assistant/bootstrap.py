@@ -16,6 +16,7 @@ from assistant.answering import Answering, AnsweringSettings
 from assistant.conversations import Conversations
 from assistant.feedback import Feedback
 from assistant.grounding import LocalChecker
+from assistant.handoff import Handoff, HandoffSettings
 from assistant.model import Answerer, AnswerEvent, Checker, ConversationId
 from assistant.model_answerer import model_chain_from
 from assistant.quoting import QuotedAnswerer, Selection
@@ -159,6 +160,17 @@ class Quoth:
         self.answers = Answers(self.database)
         self.conversations = Conversations(self.database)
         self.feedback = Feedback(self.database)
+        self.handoff = Handoff(
+            self.database,
+            self.answers,
+            HandoffSettings(
+                environ.get("QUOTH_HANDOFF_URL") or None,
+                environ.get("QUOTH_HANDOFF_KEY") or None,
+                environ.get("QUOTH_SMTP_URL") or None,
+                environ.get("QUOTH_SMTP_FROM") or None,
+                environ.get("QUOTH_HANDOFF_MAIL") or None,
+            ),
+        )
         selection = Selection() if settings.abstain_below is None else Selection(threshold=settings.abstain_below)
         models: list[Answerer] = model_chain_from(settings.models, client, deadline_s=settings.answer_deadline_s)
         self.rewording = rewording_from(settings.models, client, redactor)

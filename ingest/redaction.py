@@ -19,6 +19,7 @@ from ingest.errors import ConfigurationError
 
 PLACEHOLDER: Final = re.compile(r"\[[A-Z][A-Z_]*_\d+\]")
 MOST_PASSES: Final = 8  # what stands beside a value that was taken out may be recognised only then
+FEWEST_CARD_DIGITS: Final = 13
 MOST_CARD_DIGITS: Final = 19
 LITERAL: Final = "LITERAL"  # text that looks like a placeholder of ours
 
@@ -235,6 +236,11 @@ def _cards(text: str) -> Iterator[Span]:
                     first = last
                     break
             first += 1
+
+
+def _is_card(digits: str) -> bool:
+    fits = FEWEST_CARD_DIGITS <= len(digits) <= MOST_CARD_DIGITS and digits.isascii() and digits[0] in "23456"
+    return fits and _passes_luhn(digits)
 
 
 def _passes_luhn(digits: str) -> bool:

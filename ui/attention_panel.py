@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
 import streamlit as st
 
 from assistant.attention import Attention, Kind, attention
+from assistant.gaps import gaps
 from ingest.access import Reader
 from ui import wording
 from ui.document_panel import TABLE, open_document
@@ -34,7 +35,43 @@ KINDS: Final[dict[Kind, str]] = {  # what is most urgent first
 
 
 def show_attention(quoth: Quoth, reader: Reader) -> None:
-    """The reports; selecting a line opens its document."""
+    """The reports, selecting a line of which opens its document; below them what people asked in vain."""
+    _reports(quoth, reader)
+    _gaps(quoth, reader)
+
+
+def _gaps(quoth: Quoth, reader: Reader) -> None:
+    found = gaps(quoth.database, reader, since=datetime.now(UTC) - timedelta(days=UNUSED_DAYS))
+    if not found:
+        return
+    st.subheader("Asked, and not answered well", anchor=False)
+    st.dataframe(
+        [
+            {
+                "Asked": gap.times,
+                "Question": wording.shortened(gap.questions[0], 300),
+                "Others like it": wording.shortened(" / ".join(gap.questions[1:]), 600),
+                "Not answered": gap.abstained,
+                "Unhelpful": gap.unhelpful,
+                "Nearest document": gap.source,
+                "Owner": gap.owner,
+                "Latest": gap.latest_at,
+            }
+            for gap in found[:MOST]
+        ],
+        hide_index=True,
+        height=min(38 + 35 * len(found), 430),
+        column_config={
+            "Question": st.column_config.TextColumn(width="large"),
+            "Latest": st.column_config.DatetimeColumn(format="D MMM YYYY", width="small"),
+        },
+        alt="Questions that the documents do not answer well",
+        key="gaps",
+    )
+    st.caption(f"In {UNUSED_DAYS} days, around documents of yours. Questions of one subject stand together.")
+
+
+def _reports(quoth: Quoth, reader: Reader) -> None:
     found = attention(quoth.database, reader, now=datetime.now(UTC), unused_days=UNUSED_DAYS)
     if not found:
         st.success("Nothing needs a look.", icon=":material/check_circle:")

@@ -19,6 +19,7 @@ from ui import (
     audit_commands,
     document_commands,
     evaluation_commands,
+    improvement_commands,
     question_commands,
     queue_commands,
     running_commands,
@@ -114,6 +115,7 @@ def parser() -> argparse.ArgumentParser:
         queue_commands,
         question_commands,
         evaluation_commands,
+        improvement_commands,
         audit_commands,
     ):
         module.add_commands(commands)

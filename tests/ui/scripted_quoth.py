@@ -18,6 +18,7 @@ from reportlab.pdfgen.canvas import Canvas
 
 from assistant.conversations import Shared, Talk
 from assistant.feedback import Given
+from assistant.handoff import Letter, Way
 from assistant.model import (
     Answer,
     AnswerEvent,
@@ -241,6 +242,27 @@ class Feedback:
         return {one: self.given[one] for one in answers if one in self.given}
 
 
+@dataclass
+class Handoff:
+    """Sends nothing; keeps what would have been sent."""
+
+    ways: tuple[Way, ...] = ("mail",)
+    sent: list[tuple[Letter, str]] = field(default_factory=list)
+
+    def letter_of(self, reader: Reader, answer: Answer) -> Letter | None:
+        if not answer.passages:
+            return None
+        near = answer.passages[0]
+        return Letter(
+            answer.id, answer.question, reader.name, "*People* Team", near.document, near.title, near.source,
+            "people@example.org", self.ways,
+        )  # fmt: skip
+
+    def send(self, reader: Reader, letter: Letter, *, note: str = "") -> tuple[Way, ...]:
+        self.sent.append((letter, note))
+        return letter.ways
+
+
 class Parser:
     pid = 1
 
@@ -258,6 +280,7 @@ class ScriptedQuoth:
         self.answers = Answers()
         self.conversations = Conversations(self.answers)
         self.feedback = Feedback()
+        self.handoff = Handoff()
         self.parser = Parser()
         self.narrowings: list[Narrowing | None] = []  # of each question asked
 

@@ -23,7 +23,7 @@ def asked(page: Any, question: str) -> None:
 
 
 def test_a_conversation_is_named_shared_taken_along_and_deleted(
-    open_page: Callable[..., Any],
+    open_page: Callable[..., Any],  # noqa: F811
     address: str,  # noqa: F811
 ) -> None:
     page = open_page(address)

@@ -161,3 +161,13 @@ def test_feedback_given_before_is_shown_again(quoth: ScriptedQuoth) -> None:
 def test_a_link_leads_to_the_server_it_was_made_on() -> None:
     assert link_to("https://ask.example/quoth/?c=1#x", "abc") == "https://ask.example/quoth/?s=abc"
     assert link_to("", "abc") == "/?s=abc"
+
+
+def test_an_abstention_names_who_could_know_and_sends_only_when_confirmed(app: AppTest, quoth: ScriptedQuoth) -> None:
+    ask(app, "What is the meaning of life?")
+    assert "\\*People\\* Team owns the nearest document, Office notes." in words(app)
+    answer = quoth.answers.kept[0]
+    app.button(key=f"hand-on-{answer.id}").click().run()
+    assert not app.exception
+    assert quoth.handoff.sent == []
+    assert app.button(key=f"send-{answer.id}").label == "Send"

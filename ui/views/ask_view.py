@@ -19,6 +19,7 @@ from ingest.model import Document
 from ui import wording
 from ui.cited_answer import cited_answer, watch_for_stop
 from ui.feedback_panel import show_feedback
+from ui.handoff_panel import show_handoff
 from ui.history_drawer import history_drawer
 from ui.shared_conversation import LINK, show_shared
 from ui.source_pane import OPEN, OpenSource, draw_ahead, show_source
@@ -119,6 +120,8 @@ def show(quoth: Quoth, reader: Reader, documents_page: Page) -> None:
         for turn in turns:
             show_turn(quoth, reader, turn, opened, stopped=turn is stopped)
             if turn is not stopped:
+                if turn.status == "abstained":
+                    show_handoff(quoth, reader, turn)
                 show_feedback(quoth, reader, turn, said.get(turn.id))
         if turns and not question:
             _offers(quoth, reader, turns[-1])
