@@ -198,7 +198,11 @@ class Quoth:
         collection: str | None = None,
         narrowing: Narrowing | None = None,
     ) -> SearchResult:
-        return self.searching.search(question, reader, k=k, stage=stage, collection=collection, narrowing=narrowing)
+        found = self.searching.search(question, reader, k=k, stage=stage, collection=collection, narrowing=narrowing)
+        told = {"question": self.database.trail.digest(question), "stage": stage, "hits": len(found.hits)}
+        with self.database.recording(reader) as connection:
+            audit.record(connection, reader, "search", None, told)
+        return found
 
     def ask(
         self,

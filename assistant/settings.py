@@ -42,6 +42,7 @@ SETTINGS: Final = (
     Setting(
         "QUOTH_KEEP_CONVERSATIONS_DAYS", "365", "days that a conversation is kept after its last answer; 0: for ever"
     ),
+    Setting("QUOTH_REDACT", "yes", "yes, no, or a file of further patterns: what never leaves for a remote model"),
     Setting("QUOTH_HANDOFF_URL", "", "webhook that gets questions which a person hands on; unset: none"),
     Setting("QUOTH_HANDOFF_KEY", "", "what is sent to QUOTH_HANDOFF_URL is signed with it", secret=True),
     Setting("QUOTH_HANDOFF_MAIL", "", "address for documents whose owner's name is no mail address"),
