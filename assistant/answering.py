@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Final
 
@@ -37,7 +38,7 @@ from assistant.records import STOPPED, Answers, Trace, answer_text, usage_total
 from assistant.rewording import Rewording
 from ingest.access import Reader
 from ingest.catalog import Catalog
-from ingest.errors import UsageError
+from ingest.errors import QuothError, UsageError
 from retrieval.model import SearchResult
 from retrieval.narrowing import Narrowing
 from retrieval.search import Search
@@ -135,10 +136,9 @@ class Answering:
         notes = (*found.notes, *asked.notes)
         found = replace(found, question=question.strip(), searched=asked.text + within, notes=notes)
         context = assemble(found.hits, reader, self._surroundings, self._count_tokens, self._settings.context)
-        if conversation is not None:
-            context = replace(
-                context, earlier=earlier_turns(self._answers.conversation(reader, conversation, latest=8))
-            )
+        if conversation is not None and len(self._answerers) > 1:  # quotations have no use for it
+            turns = self._answers.conversation(reader, conversation, latest=EARLIER_TURNS)
+            context = replace(context, earlier=earlier_turns(turns))
         retrieved_ms = _ms_since(started)
         draft = _Draft(usages=list(asked.usages))
         try:
@@ -147,7 +147,8 @@ class Answering:
         except GeneratorExit:  # the reader stopped it: what was shown was verified, and is kept
             stopped = self._answer(question, begun, found, context, draft)
             stopped = replace(stopped, status="partial", missing=STOPPED, timings_ms={"total": _ms_since(started)})
-            self._answers.save(reader, stopped, Trace(found, context, ""))
+            with suppress(QuothError):  # a store that fails now must not keep the reader from stopping
+                self._answers.save(reader, stopped, Trace(found, context, ""))
             raise
         answer = self._answer(question, begun, found, context, draft)
         answer = replace(

@@ -222,6 +222,20 @@ class Quoth:
         names = names_in_use(self.database, reader)
         return offers(question, collections=names.collections, owners=names.owners, today=date.today())
 
+    def verify_audit(self) -> audit.Verification:
+        """Read the audit's whole chain and say whether it is whole."""
+        with self.database.owning() as connection:
+            return self.database.trail.verify(connection)
+
+    def accept_audit(self, number: int, by: Reader) -> None:
+        """Accept that the chain was shortened before event `number`: a restore that was meant.
+
+        Raises:
+            UsageError: that event says no such thing.
+        """
+        with self.database.owning() as connection:
+            audit.accept(connection, by, number)
+
     @property
     def embedder(self) -> Embedder:
         """What embeds questions now: that of the active space."""

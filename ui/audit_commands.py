@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 from dataclasses import asdict
 
-from ingest import audit
 from ingest.access import LOCAL
 from ui.command_line import command, json_option, open_store, print_json, say
 
@@ -37,8 +36,8 @@ def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
 
 
 def run_verify(arguments: argparse.Namespace) -> int:
-    with open_store() as quoth, quoth.database.owning() as connection:
-        found = quoth.database.trail.verify(connection)
+    with open_store() as quoth:
+        found = quoth.verify_audit()
     if arguments.json:
         print_json({"whole": found.whole, **asdict(found)})
         return 0 if found.whole else 1
@@ -52,7 +51,7 @@ def run_verify(arguments: argparse.Namespace) -> int:
 
 
 def run_accept(arguments: argparse.Namespace) -> int:
-    with open_store() as quoth, quoth.database.owning() as connection:
-        audit.accept(connection, LOCAL, arguments.number)
+    with open_store() as quoth:
+        quoth.accept_audit(arguments.number, LOCAL)
     print(f"Accepted: the chain goes on at event {arguments.number}.")
     return 0
