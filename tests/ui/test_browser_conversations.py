@@ -30,8 +30,8 @@ def test_a_conversation_is_named_shared_taken_along_and_deleted(
     asked(page, "How long is leave?")
     page.get_by_role("button", name="History").click()
     drawer = page.get_by_role("dialog")
-    drawer.get_by_label("Title").fill("Our leave")
-    drawer.get_by_label("Title").press("Enter")
+    drawer.get_by_role("textbox", name="Title").fill("Our leave")
+    drawer.get_by_role("textbox", name="Title").press("Enter")
     drawer.get_by_role("button", name="Our leave").wait_for()
     with page.expect_download() as download:
         drawer.get_by_role("button", name="Markdown").click()
@@ -56,8 +56,8 @@ def test_a_conversation_is_named_shared_taken_along_and_deleted(
 def test_the_thumb_that_points_down_asks_why(open_page: Callable[..., Any], address: str) -> None:  # noqa: F811
     page = open_page(address)
     asked(page, "How long is leave?")
-    page.get_by_test_id("stFeedback").get_by_role("button").last.click()
-    page.get_by_role("button", name="Outdated").click()
+    page.get_by_role("radio", name="Thumbs down").click()
+    page.get_by_test_id("stButtonGroup").get_by_text("Outdated").click()
     page.get_by_label("What would have been right?").fill("It is 24 weeks.")
     page.keyboard.press("Control+Enter")
     page.get_by_text("Kept.").wait_for()
