@@ -44,7 +44,7 @@ def test_a_conversation_is_named_shared_taken_along_and_deleted(
 
     other = open_page(link)
     other.get_by_text("You see what you may read yourself.").wait_for()
-    other.get_by_role("button", name="[1]").first.wait_for()
+    other.get_by_text("Parental leave is twenty weeks.").first.wait_for()
 
     drawer.get_by_role("button", name="Delete…").click()
     drawer.get_by_role("button", name="Delete for good").click()
