@@ -244,8 +244,8 @@ def test_the_command_says_whether_the_chain_is_whole(
         monkeypatch.setenv(name, value)
     with quoth.database.owning() as connection:
         connection.execute(text("delete from audit_event"))
-    quoth.catalog.set_members("ada", ["hr"])
-    quoth.catalog.set_members("ada", ["it"])
+    quoth.groups.set_of_user("ada", ["hr"])
+    quoth.groups.set_of_user("ada", ["it"])
     assert main(["audit", "verify"]) == 0
     assert "whole: 2 events" in capsys.readouterr().out
     with quoth.database.owning() as connection:
