@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from assistant.citing import Unresolved, resolve
 from assistant.context import ContextSettings, assemble
 from assistant.errors import ModelError, ModelMisconfigured
+from assistant.gateway import called
 from assistant.model import (
     Answer,
     Answerer,
@@ -46,6 +47,7 @@ from retrieval.surroundings import Surroundings
 class AnsweringSettings:
     hits: int = 12  # searched for each question
     context: ContextSettings = field(default_factory=ContextSettings)
+    deadline_s: float = 60.0  # from the question on, after which models are given up, however many stand in the chain
     nearest: int = 3  # passages shown when the documents do not say
 
 
@@ -63,6 +65,7 @@ class _Asked:
 class _Draft:
     """What has been shown so far, by one answerer or several."""
 
+    id: AnswerId = field(default_factory=lambda: AnswerId(uuid.uuid4()))
     claims: list[Claim] = field(default_factory=list)
     citations: list[Citation] = field(default_factory=list)
     rejected: list[Rejection] = field(default_factory=list)
@@ -116,6 +119,7 @@ class Answering:
                 quoted answers in the end.
         """
         started = time.perf_counter()
+        deadline = time.monotonic() + self._settings.deadline_s
         if conversation is not None and not self._answers.owns(reader, conversation):
             raise UsageError(f"You have no conversation {str(conversation)!r}. Ask without one to start it.")
         yield Progress("Searching the documents you may read")
@@ -131,7 +135,7 @@ class Answering:
         retrieved_ms = _ms_since(started)
         yield Progress(f"Reading {len(context.passages)} passages")
         draft = _Draft(usages=list(asked.usages))
-        yield from self._drafted(question, reader, context, found, draft, started)
+        yield from self._drafted(question, reader, context, found, draft, started, deadline)
         answer = self._answer(question, conversation, found, context, draft)
         answer = replace(
             answer,
@@ -160,14 +164,21 @@ class Answering:
         return _Asked(made.text, (made.usage,), timings_ms={"standalone": made.ms})
 
     def _drafted(
-        self, question: str, reader: Reader, context: Context, found: SearchResult, draft: _Draft, started: float
+        self,
+        question: str,
+        reader: Reader,
+        context: Context,
+        found: SearchResult,
+        draft: _Draft,
+        started: float,
+        deadline: float,
     ) -> Iterator[ClaimShown | Progress]:
         """Try the chain until one answerer comes to an end; a later one replaces nothing that was already shown."""
         if not context.passages:
             draft.answerer, draft.end = self._answerers[-1], DraftEnd(model=self._answerers[-1].name)
             return
         failures: list[str] = []
-        for answerer in self._answerers:
+        for answerer in called(self._answerers, reader, draft.id, deadline=deadline):
             draft.answerer = answerer
             rejected_before = len(draft.rejected)
             try:
@@ -275,7 +286,7 @@ class Answering:
         end_model = draft.end.model if draft.end else (draft.answerer.name if draft.answerer else "quoted")
         notes = [note for note in (draft.degraded, *found.notes) if note]
         return Answer(
-            id=AnswerId(uuid.uuid4()),
+            id=draft.id,
             conversation=conversation or ConversationId(uuid.uuid4()),
             question=question,
             status=status,

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Final, Self
 
 from assistant import records
 from assistant.answering import Answering, AnsweringSettings
+from assistant.breaker import Breakers
+from assistant.gateway import Gateway
 from assistant.grounding import LocalChecker
 from assistant.model import Answerer, AnswerEvent, Checker, ConversationId
 from assistant.model_answerer import model_chain_from
@@ -135,7 +137,8 @@ class Quoth:
         self.syncing = Syncing(self.database, self.catalog, self.pipeline.add_inputs, self.pipeline.reindex, scratch)
         self.answers = Answers(self.database)
         selection = Selection() if settings.abstain_below is None else Selection(threshold=settings.abstain_below)
-        models: list[Answerer] = model_chain_from(settings.models, client, deadline_s=settings.answer_deadline_s)
+        self.gateway = Gateway(Breakers())
+        models: list[Answerer] = model_chain_from(settings.models, client, gateway=self.gateway)
         self.rewording = rewording_from(settings.models, client)
         self.answering = Answering(
             self.searching,
@@ -145,7 +148,7 @@ class Quoth:
             [*models, QuotedAnswerer(selection)],
             checker_from(settings.checker),
             self.embedder.count_tokens,
-            AnsweringSettings(),
+            AnsweringSettings(deadline_s=settings.answer_deadline_s),
             rewording=self.rewording,
         )
 

@@ -33,6 +33,8 @@ class ModelRefused(ModelError):
 class ModelOutputBroken(ModelError):
     """The answer was cut short or is not what was asked for."""
 
+    by_service = False  # whether the service is at fault rather than what it was asked
+
 
 class ModelMisconfigured(ConfigurationError):
     """Wrong key, unknown model, no quota: nothing that waiting mends."""

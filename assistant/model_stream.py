@@ -19,8 +19,8 @@ from typing import TYPE_CHECKING, Any, Final
 import openai
 import stamina
 
-from assistant.errors import ModelOutputBroken, ModelUnavailable
-from assistant.model_failures import TRUNCATED, failure_of, retry_wait_s
+from assistant.errors import ModelUnavailable
+from assistant.model_failures import TRUNCATED, StreamCut, failure_of, retry_wait_s
 
 if TYPE_CHECKING:
     from openai.types.responses import ResponseStreamEvent
@@ -54,19 +54,23 @@ class ModelStream:
         self._lock = threading.Lock()
         self._loop: asyncio.AbstractEventLoop | None = None
 
-    def events(self, request: Mapping[str, Any], *, deadline_s: float) -> Generator[ResponseStreamEvent, None, None]:
+    def events(
+        self, request: Mapping[str, Any], *, deadline_s: float, begin_s: float | None = None
+    ) -> Generator[ResponseStreamEvent, None, None]:
         """Yield the events of one response; the last one is terminal. Closing the iterator ends the call.
 
         Args:
             request: arguments of `responses.create`, without `stream`.
             deadline_s: for everything: connecting, retries, waiting, reading.
+            begin_s: until the first word of the answer; as `deadline_s` when not given.
 
         Raises:
             ModelError, ModelMisconfigured: see model_failures.
         """
         arrived: queue.SimpleQueue[ResponseStreamEvent | Exception] = queue.SimpleQueue()
         deadline = time.monotonic() + deadline_s
-        call = self._submit(self._call(request, deadline, arrived))
+        begin_by = deadline if begin_s is None else min(deadline, time.monotonic() + begin_s)
+        call = self._submit(self._call(request, deadline, begin_by, arrived))
         try:
             while True:
                 try:
@@ -85,16 +89,21 @@ class ModelStream:
         self,
         request: Mapping[str, Any],
         deadline: float,
+        begin_by: float,
         arrived: queue.SimpleQueue[ResponseStreamEvent | Exception],
     ) -> None:
         try:
-            async with asyncio.timeout(max(0.0, deadline - time.monotonic())):
-                stream, event = await self._begun(request, deadline)
+            async with asyncio.timeout(max(0.0, begin_by - time.monotonic())) as limit:
+                stream, event = await self._begun(request, begin_by)
                 try:
                     arrived.put(event)
+                    waits = True
                     while event.type not in TERMINAL:
                         event = await anext(stream)
                         arrived.put(event)
+                        if waits and event.type == "response.output_text.delta":
+                            waits = False
+                            limit.reschedule(asyncio.get_running_loop().time() + deadline - time.monotonic())
                     with contextlib.suppress(Exception):
                         async with asyncio.timeout(TAIL_S):
                             async for _ in stream:
@@ -102,7 +111,7 @@ class ModelStream:
                 finally:
                     await stream.close()
         except StopAsyncIteration:  # the SDK raises nothing for a stream that ends early and cleanly
-            arrived.put(ModelOutputBroken(TRUNCATED))
+            arrived.put(StreamCut(TRUNCATED))
         except Exception as error:
             arrived.put(error)
 
@@ -128,7 +137,7 @@ class ModelStream:
                 try:
                     return stream, await anext(stream)
                 except StopAsyncIteration:
-                    raise ModelOutputBroken(TRUNCATED) from None
+                    raise StreamCut(TRUNCATED) from None
                 except BaseException:
                     await stream.close()
                     raise

@@ -1,0 +1,138 @@
+"""The gate that every call of a chat model passes: who calls, whether it may, and what became of it.
+
+    with gateway.call(call, model, sent_bytes=9_000, max_output_tokens=3_000) as account:
+        ...                        # the call itself
+        account.used(usage)
+
+A model that keeps failing is left alone (breaker.py).
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Final, Literal, Protocol, Self, runtime_checkable
+
+from assistant.breaker import Breakers, Pass
+from assistant.errors import ModelError, ModelMisconfigured, ModelOutputBroken, ModelRefused, ModelUnavailable
+from assistant.model import Answerer, AnswerId, Usage
+from ingest.access import Reader
+
+LEAST_S: Final = 0.2  # left of the deadline for which a call is worth beginning
+
+Status = Literal["done", "refused", "unavailable", "broken", "misconfigured", "left"]
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """In whose name a model is called, what for and until when."""
+
+    reader: Reader
+    purpose: str  # "answer", "standalone" ...
+    answer: AnswerId | None  # that it is made for
+    deadline: float  # time.monotonic() at which it is given up
+    begin_by: float  # by which its first word must have come; at most `deadline`
+
+
+@runtime_checkable
+class CallsModel(Answerer, Protocol):
+    """An answerer that calls a model in somebody's name."""
+
+    def for_call(self, call: Call) -> Answerer: ...
+
+
+def called(answerers: Sequence[Answerer], reader: Reader, answer: AnswerId, *, deadline: float) -> Iterator[Answerer]:
+    """The answerers of a chain, each bound to its call when its turn comes.
+
+    A model whose first word does not come within its share of the time left is given up, so that the next has a turn;
+    one that has begun may use all of it.
+    """
+    left = sum(isinstance(one, CallsModel) for one in answerers)
+    for one in answerers:
+        if isinstance(one, CallsModel):
+            now = time.monotonic()
+            begin_by = now + max(0.0, deadline - now) / left
+            left -= 1
+            yield one.for_call(Call(reader, "answer", answer, deadline, begin_by))
+        else:
+            yield one
+
+
+def nobodys_call(deadline_s: float) -> Call:
+    """A call that nobody is charged for: of tools that use a model without a store."""
+    deadline = time.monotonic() + deadline_s
+    return Call(Reader("", frozenset()), "answer", None, deadline, deadline)
+
+
+class Account:
+    """One call under way; leaving the `with` settles it, whatever happened."""
+
+    def __init__(self, leave: Pass | None) -> None:
+        self._leave = leave
+        self.usage = Usage()  # what it has used, as far as is known
+
+    def used(self, usage: Usage) -> None:
+        self.usage = usage
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._leave is not None:
+            _tell(self._leave, error)
+
+
+class Gateway:
+    """What stands between this process and its models. Threads share it.
+
+    Args:
+        breakers: none: a failing model is called again and again.
+    """
+
+    def __init__(self, breakers: Breakers | None = None) -> None:
+        self._breakers = breakers
+
+    def call(self, call: Call, model: str, *, sent_bytes: int, max_output_tokens: int) -> Account:
+        """Leave for one call; use it in a `with`.
+
+        Args:
+            sent_bytes: of everything that is sent, in UTF-8; no tokenizer makes more tokens of it than that.
+
+        Raises:
+            ModelUnavailable: no time is left, or the model's breaker is open.
+        """
+        if call.deadline - time.monotonic() < LEAST_S:
+            raise ModelUnavailable("No time was left for it.")
+        leave = self._breakers.enter(model) if self._breakers is not None else None
+        return Account(leave)
+
+
+def status_of(error: BaseException | None) -> Status:
+    """What became of a call that ended so."""
+    match error:
+        case None:
+            return "done"
+        case ModelRefused():
+            return "refused"
+        case ModelUnavailable():
+            return "unavailable"
+        case ModelMisconfigured():
+            return "misconfigured"
+        case ModelError():
+            return "broken"
+        case _:
+            return "left"
+
+
+def _tell(leave: Pass, error: BaseException | None) -> None:
+    """The breaker counts what the service does, not what it is asked for."""
+    if isinstance(error, ModelUnavailable) or (isinstance(error, ModelOutputBroken) and error.by_service):
+        leave.failed()
+    elif error is None or isinstance(error, ModelError):
+        leave.succeeded()
+    else:
+        leave.given_up()

@@ -1,0 +1,166 @@
+"""Chains of models behind the gateway: breakers, and one deadline over the whole answer, over real HTTP."""
+
+from __future__ import annotations
+
+import time
+import uuid
+from collections import Counter
+from collections.abc import Callable, Iterator
+
+import openai
+import pytest
+
+from assistant.bootstrap import Quoth
+from assistant.breaker import Breakers
+from assistant.errors import ModelError, ModelMisconfigured, ModelUnavailable
+from assistant.gateway import Call, Gateway, called
+from assistant.model import Answer, Answerer, AnswerId, Context, DraftEnd
+from assistant.model_answerer import ModelAnswerer
+from assistant.model_stream import ModelStream
+from assistant.settings import Settings
+from ingest.access import LOCAL
+from tests.assistant.test_model_answerer import CONTEXT, QUESTION, search
+from tests.loopback_model import LoopbackModel
+
+
+@pytest.fixture(scope="module")
+def double() -> Iterator[LoopbackModel]:
+    with LoopbackModel() as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def stream(double: LoopbackModel) -> ModelStream:
+    client = openai.OpenAI(api_key="any", base_url=double.base_url, max_retries=0)
+    return ModelStream(client, attempts=1)
+
+
+def calls_of(double: LoopbackModel) -> Counter[str]:
+    return Counter(str(request["model"]) for request in double.requests)
+
+
+def chain(stream: ModelStream, gateway: Gateway, *modes: str) -> list[Answerer]:
+    return [ModelAnswerer(stream, f"double-{mode}", gateway=gateway) for mode in modes]
+
+
+def answered_by(answerers: list[Answerer], deadline_s: float = 20.0) -> tuple[str | None, list[str]]:
+    """The first model that comes to its end, and why those before it did not."""
+    failures = []
+    for one in called(answerers, LOCAL, AnswerId(uuid.uuid4()), deadline=time.monotonic() + deadline_s):
+        try:
+            end = list(one.draft(QUESTION, CONTEXT, search()))[-1]
+        except (ModelError, ModelMisconfigured) as error:
+            failures.append(str(error))
+            continue
+        assert isinstance(end, DraftEnd)
+        return end.model, failures
+    return None, failures
+
+
+@pytest.mark.parametrize("mode", ["500", "429-bare", "truncated", "cut", "malformed"])
+def test_a_model_that_keeps_failing_is_left_alone_and_the_next_answers(
+    double: LoopbackModel, stream: ModelStream, mode: str
+) -> None:
+    answerers = chain(stream, Gateway(Breakers(failures=3)), mode, "honest")
+    before = calls_of(double)[f"double-{mode}"]
+    for _ in range(6):
+        model, failures = answered_by(answerers)
+        assert model == "double-honest"
+    assert calls_of(double)[f"double-{mode}"] - before == 3
+    assert "left alone" in failures[0]
+
+
+@pytest.mark.parametrize("mode", ["refusal", "policy", "prose", "quota", "incomplete-filter"])
+def test_what_is_not_the_services_fault_opens_nothing(double: LoopbackModel, stream: ModelStream, mode: str) -> None:
+    answerers = chain(stream, Gateway(Breakers(failures=1)), mode)
+    before = calls_of(double)[f"double-{mode}"]
+    for _ in range(3):
+        answered_by(answerers)
+    assert calls_of(double)[f"double-{mode}"] - before == 3
+
+
+def test_a_model_that_is_back_is_found_by_a_probe(double: LoopbackModel) -> None:
+    with LoopbackModel() as own:
+        client = openai.OpenAI(api_key="any", base_url=own.base_url, max_retries=0)
+        stream = ModelStream(client, attempts=1)
+        answerers = chain(stream, Gateway(Breakers(failures=1, rest_s=0.3)), "500-once")
+        assert answered_by(answerers)[0] is None
+        assert "left alone" in answered_by(answerers)[1][0]
+        time.sleep(0.35)
+        assert answered_by(answerers) == ("double-500-once", [])
+        assert len(own.requests) == 2
+
+
+def test_a_reader_who_leaves_is_no_failure_and_frees_the_probe(stream: ModelStream) -> None:
+    breakers = Breakers(failures=1, rest_s=0.0)
+    breakers.enter("double-drip").failed()
+    answerer = chain(stream, Gateway(breakers), "drip")[0]
+    draft = answerer.draft(QUESTION, CONTEXT, search())
+    next(draft)
+    with pytest.raises(ModelUnavailable, match="being tried"):
+        breakers.enter("double-drip")
+    draft.close()  # type: ignore[attr-defined]
+    breakers.enter("double-drip").succeeded()
+
+
+def test_a_silent_model_leaves_the_next_its_share(stream: ModelStream) -> None:
+    started = time.monotonic()
+    model, failures = answered_by(chain(stream, Gateway(), "silent", "honest"), deadline_s=4.0)
+    assert model == "double-honest"
+    assert "in time" in failures[0]
+    assert 1.9 < time.monotonic() - started < 4.0
+
+
+def test_a_model_that_has_begun_may_use_the_whole_time(stream: ModelStream) -> None:
+    started = time.monotonic()
+    model, failures = answered_by(chain(stream, Gateway(), "drip", "honest"), deadline_s=2.0)
+    assert model is None
+    assert 1.9 < time.monotonic() - started < 4.0
+    assert failures == ["The model did not answer in time. Ask again later.", "No time was left for it."]
+
+
+@pytest.mark.parametrize("mode", ["drip", "silent", "slow", "429", "500"])
+def test_nothing_stretches_the_deadline_of_a_chain(double: LoopbackModel, mode: str) -> None:
+    client = openai.OpenAI(api_key="any", base_url=double.base_url, max_retries=0)
+    retrying = ModelStream(client, attempts=50, backoff_s=0.1)
+    started = time.monotonic()
+    answered_by(chain(retrying, Gateway(), mode, mode, mode), deadline_s=1.5)
+    assert time.monotonic() - started < 3.0
+
+
+def test_a_call_without_time_does_not_reach_the_service(double: LoopbackModel, stream: ModelStream) -> None:
+    before = len(double.requests)
+    now = time.monotonic()
+    answerer = ModelAnswerer(stream, "double-honest").for_call(Call(LOCAL, "answer", None, now, now))
+    with pytest.raises(ModelUnavailable, match="No time"):
+        list(answerer.draft(QUESTION, Context((), 0), search()))
+    assert len(double.requests) == before
+
+
+@pytest.fixture
+def opened(environ: dict[str, str], double: LoopbackModel) -> Iterator[Callable[..., Quoth]]:
+    """Open the store of this module with settings of a test's own."""
+    stores: list[Quoth] = []
+
+    def open_with(**settings: str) -> Quoth:
+        wanted = {**environ, "OPENAI_API_KEY": "any", "OPENAI_BASE_URL": double.base_url, **settings}
+        stores.append(Quoth(Settings.from_env(wanted), wanted, lambda said: None))
+        return stores[-1]
+
+    yield open_with
+    for store in stores:
+        store.close()
+
+
+@pytest.mark.integration
+def test_an_answer_ends_by_its_deadline_with_quotations(
+    opened: Callable[..., Quoth], folder_of: Callable[..., object]
+) -> None:
+    quoth = opened(QUOTH_MODELS="double-silent,double-drip", QUOTH_ANSWER_DEADLINE_S="3")
+    list(quoth.pipeline.add([folder_of({"leave.txt": "Parental leave lasts twenty weeks for every parent.\n"})]))  # type: ignore[list-item]
+    list(quoth.search("parental leave", LOCAL).hits)  # whatever is loaded once
+    started = time.monotonic()
+    answer = list(quoth.ask("How many weeks does parental leave last?", LOCAL))[-1]
+    assert time.monotonic() - started < 6
+    assert isinstance(answer, Answer)
+    assert "twenty weeks" in answer.text and answer.degraded and "in time" in answer.degraded
