@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 
 from assistant.citing import Unresolved, resolve
 from assistant.context import ContextSettings, assemble
-from assistant.errors import ModelError, ModelMisconfigured
+from assistant.errors import LimitReached, ModelError, ModelMisconfigured
 from assistant.gateway import called
 from assistant.model import (
     Answer,
@@ -193,7 +193,9 @@ class Answering:
                             draft.first_verified_ms = _ms_since(started)
                         yield shown
             except (ModelError, ModelMisconfigured) as error:
-                failures.append(f"{answerer.name}: {error}")
+                failure = str(error) if isinstance(error, LimitReached) else f"{answerer.name}: {error}"
+                if failure not in failures:  # a limit stands before every model of the chain
+                    failures.append(failure)
                 if error.usage is not None:
                     draft.usages.append(error.usage)
                 draft.end = None

@@ -12,10 +12,13 @@ from typing import TYPE_CHECKING, Final, Self
 from assistant import records
 from assistant.answering import Answering, AnsweringSettings
 from assistant.breaker import Breakers
+from assistant.budgets import Budgets
 from assistant.gateway import Gateway
 from assistant.grounding import LocalChecker
 from assistant.model import Answerer, AnswerEvent, Checker, ConversationId
 from assistant.model_answerer import model_chain_from
+from assistant.model_calls import ModelCalls
+from assistant.prices import prices_from
 from assistant.quoting import QuotedAnswerer, Selection
 from assistant.records import Answers
 from assistant.rewording import rewording_from
@@ -98,6 +101,7 @@ class Quoth:
         self.groups = Groups(self.database)
         self.sharing = Sharing(self.database)
         self.intake = Intake(self.database, originals)
+        self.budgets = Budgets(self.database, settings.limits)
         taking = Taking(
             self.database, originals, self.parser, self.spaces, self.intake, scratch, remove=self.catalog.remove
         )
@@ -110,6 +114,7 @@ class Quoth:
                 Chore("rebuild", 15, self._rebuild),
                 Chore("merge", 10, lambda: merge_segments(self.database)),
                 Chore("changes", 3600, self.catalog.forget_changes),
+                Chore("counters", 86_400, self.budgets.forget),
                 Chore("prune", 3600, lambda: self.history.prune(settings.keep_versions_days)),
             ),
             concurrency=settings.workers,
@@ -137,7 +142,8 @@ class Quoth:
         self.syncing = Syncing(self.database, self.catalog, self.pipeline.add_inputs, self.pipeline.reindex, scratch)
         self.answers = Answers(self.database)
         selection = Selection() if settings.abstain_below is None else Selection(threshold=settings.abstain_below)
-        self.gateway = Gateway(Breakers())
+        self.model_calls = ModelCalls(self.database)
+        self.gateway = Gateway(Breakers(), self.budgets, prices_from(settings.prices))
         models: list[Answerer] = model_chain_from(settings.models, client, gateway=self.gateway)
         self.rewording = rewording_from(settings.models, client)
         self.answering = Answering(

@@ -4,6 +4,7 @@ QuothError
 ├── ServiceError
 │   └── ModelError            the model did not give a usable answer; the quoted answer steps in
 │       ├── ModelUnavailable      429, 5xx, connection, time-out, circuit open: the next model may answer
+│       │   └── LimitReached      a limit of Quoth's own leaves no room for the call
 │       ├── ModelRefused          a refusal or a content filter
 │       └── ModelOutputBroken     truncated, malformed, incomplete
 └── ConfigurationError
@@ -24,6 +25,10 @@ class ModelError(ServiceError):
 
 class ModelUnavailable(ModelError):
     """Rate limited, overloaded, unreachable or too slow."""
+
+
+class LimitReached(ModelUnavailable):
+    """A limit on what models may be used for leaves too little; `str()` says which, and when it ends."""
 
 
 class ModelRefused(ModelError):

@@ -4,7 +4,8 @@
         ...                        # the call itself
         account.used(usage)
 
-A model that keeps failing is left alone (breaker.py).
+A model that keeps failing is left alone (breaker.py); what a call may cost at most is reserved before it and settled
+after it, and its record kept (budgets.py).
 """
 
 from __future__ import annotations
@@ -16,8 +17,10 @@ from types import TracebackType
 from typing import Final, Literal, Protocol, Self, runtime_checkable
 
 from assistant.breaker import Breakers, Pass
+from assistant.budgets import Budgets, Reservation
 from assistant.errors import ModelError, ModelMisconfigured, ModelOutputBroken, ModelRefused, ModelUnavailable
 from assistant.model import Answerer, AnswerId, Usage
+from assistant.prices import Prices
 from ingest.access import Reader
 
 LEAST_S: Final = 0.2  # left of the deadline for which a call is worth beginning
@@ -69,8 +72,11 @@ def nobodys_call(deadline_s: float) -> Call:
 class Account:
     """One call under way; leaving the `with` settles it, whatever happened."""
 
-    def __init__(self, leave: Pass | None) -> None:
+    def __init__(self, leave: Pass | None, budgets: Budgets | None, reservation: Reservation | None) -> None:
         self._leave = leave
+        self._budgets = budgets
+        self._reservation = reservation
+        self._started = time.perf_counter()
         self.usage = Usage()  # what it has used, as far as is known
 
     def used(self, usage: Usage) -> None:
@@ -84,6 +90,9 @@ class Account:
     ) -> None:
         if self._leave is not None:
             _tell(self._leave, error)
+        if self._budgets is not None and self._reservation is not None:
+            ms = round((time.perf_counter() - self._started) * 1000, 2)
+            self._budgets.settle(self._reservation, status_of(error), self.usage, ms)
 
 
 class Gateway:
@@ -91,10 +100,15 @@ class Gateway:
 
     Args:
         breakers: none: a failing model is called again and again.
+        budgets: none: nothing is limited or recorded.
     """
 
-    def __init__(self, breakers: Breakers | None = None) -> None:
+    def __init__(
+        self, breakers: Breakers | None = None, budgets: Budgets | None = None, prices: Prices | None = None
+    ) -> None:
         self._breakers = breakers
+        self._budgets = budgets
+        self.prices = prices or Prices()
 
     def call(self, call: Call, model: str, *, sent_bytes: int, max_output_tokens: int) -> Account:
         """Leave for one call; use it in a `with`.
@@ -104,11 +118,31 @@ class Gateway:
 
         Raises:
             ModelUnavailable: no time is left, or the model's breaker is open.
+            LimitReached: a limit leaves too little for it.
+            ModelMisconfigured: its price is not known, and a limit on money holds.
+            ServiceError: the database does not answer.
         """
-        if call.deadline - time.monotonic() < LEAST_S:
+        left_s = call.deadline - time.monotonic()
+        if left_s < LEAST_S:
             raise ModelUnavailable("No time was left for it.")
         leave = self._breakers.enter(model) if self._breakers is not None else None
-        return Account(leave)
+        try:
+            reservation = None
+            if self._budgets is not None:
+                reservation = self._budgets.reserve(
+                    call.reader,
+                    call.purpose,
+                    model,
+                    call.answer,
+                    tokens=sent_bytes + max_output_tokens,
+                    cost_usd=self.prices.most_usd(model, sent_bytes, max_output_tokens),
+                    within_s=left_s,
+                )
+        except BaseException:
+            if leave is not None:
+                leave.given_up()
+            raise
+        return Account(leave, self._budgets, reservation)
 
 
 def status_of(error: BaseException | None) -> Status:

@@ -17,7 +17,6 @@ from assistant.errors import ModelError, ModelMisconfigured, ModelOutputBroken, 
 from assistant.gateway import Call, Gateway, nobodys_call
 from assistant.json_stream import ArrayReader, MalformedJson
 from assistant.model import Answerer, Context, DraftClaim, DraftEnd, Evidence, Usage
-from assistant.prices import estimated_usage, usage_of
 from assistant.prompting import ANSWER_SCHEMA, answer_prompt, source_message
 from ingest.errors import ConfigurationError
 from retrieval.model import SearchResult
@@ -150,9 +149,10 @@ class ModelAnswerer:
                             ended = event.response
             finally:
                 if ended is not None:
-                    account.used(usage_of(ended))
+                    account.used(self._gateway.prices.usage_of(ended, self._model))
                 elif begun:
-                    account.used(estimated_usage(self._model, progress.sent_chars, sum(map(len, progress.received))))
+                    received = sum(map(len, progress.received))
+                    account.used(self._gateway.prices.estimated_usage(self._model, progress.sent_chars, received))
                 progress.spent.append(account.usage)
             if ended is None:
                 raise StreamCut(TRUNCATED)

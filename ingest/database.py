@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Final, Literal
 
 from sqlalchemy import Connection, Engine, create_engine, event, make_url, text
-from sqlalchemy.engine.interfaces import DBAPIConnection
+from sqlalchemy.engine.interfaces import DBAPIConnection, IsolationLevel
 from sqlalchemy.exc import DBAPIError, InvalidatePoolError, OperationalError, ProgrammingError
 from sqlalchemy.pool import ConnectionPoolEntry, NullPool, PoolProxiedConnection
 
@@ -108,6 +108,13 @@ class Database:
             yield connection
 
     @contextmanager
+    def counting(self, reader: Reader) -> Iterator[Connection]:
+        """As `recording`, for counters that many change at a time: each statement sees what others have committed."""
+        with self._begin("reader", isolation_level="READ COMMITTED") as connection:
+            _set_principal(connection, reader)
+            yield connection
+
+    @contextmanager
     def working(self) -> Iterator[Connection]:
         """A transaction of the worker, which sees every row; ingestion and the owners' acts only."""
         with self._begin("worker") as connection:
@@ -120,9 +127,12 @@ class Database:
             yield connection
 
     @contextmanager
-    def _begin(self, role: Role) -> Iterator[Connection]:
+    def _begin(self, role: Role, *, isolation_level: IsolationLevel | None = None) -> Iterator[Connection]:
+        engine = self.engine(role)
+        if isolation_level is not None:
+            engine = engine.execution_options(isolation_level=isolation_level)  # the same pool
         try:
-            with self.engine(role).begin() as connection:
+            with engine.begin() as connection:
                 yield connection
         except OperationalError as error:
             raise ServiceError(f"The database does not answer: {_first_line(error)} Try again in a moment.") from error

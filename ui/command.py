@@ -22,6 +22,7 @@ from ui import (
     queue_commands,
     running_commands,
     sync_commands,
+    usage_commands,
     version_commands,
 )
 
@@ -113,6 +114,7 @@ def parser() -> argparse.ArgumentParser:
         queue_commands,
         question_commands,
         evaluation_commands,
+        usage_commands,
     ):
         module.add_commands(commands)
     return root

@@ -6,6 +6,7 @@ import time
 import uuid
 from collections import Counter
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import openai
 import pytest
@@ -164,3 +165,36 @@ def test_an_answer_ends_by_its_deadline_with_quotations(
     assert time.monotonic() - started < 6
     assert isinstance(answer, Answer)
     assert "twenty weeks" in answer.text and answer.degraded and "in time" in answer.degraded
+
+
+@pytest.mark.integration
+def test_over_its_budget_the_chain_goes_on_to_a_model_that_still_fits(
+    opened: Callable[..., Quoth], double: LoopbackModel
+) -> None:
+    """A call of the first model reserves more than a cent, one of the second a tenth of that."""
+    quoth = opened(QUOTH_MODELS="gpt-6.1-terra,gpt-6-luna", QUOTH_BUDGET_USD_MONTH="0.01")
+    before = calls_of(double)
+    answer = list(quoth.ask("How many weeks does parental leave last?", LOCAL))[-1]
+    assert isinstance(answer, Answer)
+    assert (answer.status, answer.model) == ("answered", "gpt-6-luna")
+    assert answer.degraded and "0.01 USD a month for the whole organisation" in answer.degraded
+    assert calls_of(double) - before == Counter({"gpt-6-luna": 1})
+    calls = {one.name: one for one in quoth.model_calls.used("model")}
+    assert calls["gpt-6-luna"].cost_usd == pytest.approx(answer.usage.cost_usd)
+
+
+@pytest.mark.integration
+def test_a_model_without_a_price_is_not_called_under_a_budget(
+    opened: Callable[..., Quoth], double: LoopbackModel, tmp_path: Path
+) -> None:
+    before = len(double.requests)
+    answer = list(opened(QUOTH_MODELS="double-honest", QUOTH_BUDGET_USD_MONTH="5").ask("Parental leave?", LOCAL))[-1]
+    assert isinstance(answer, Answer)
+    assert answer.model == "quoted" and answer.degraded and "QUOTH_PRICES" in answer.degraded
+    assert len(double.requests) == before
+    prices = tmp_path / "prices.toml"
+    prices.write_text("[models.double-honest]\ninput = 1\noutput = 1\n")
+    quoth = opened(QUOTH_MODELS="double-honest", QUOTH_BUDGET_USD_MONTH="5", QUOTH_PRICES=str(prices))
+    answer = list(quoth.ask("How many weeks does parental leave last?", LOCAL))[-1]
+    assert isinstance(answer, Answer)
+    assert answer.model == "double-honest" and answer.usage.cost_usd > 0
