@@ -18,6 +18,7 @@ from assistant.grounding import LocalChecker
 from assistant.model import Answerer, AnswerEvent, Checker, ConversationId
 from assistant.model_answerer import model_chain_from
 from assistant.model_calls import ModelCalls
+from assistant.model_client import client_from
 from assistant.prices import prices_from
 from assistant.quoting import QuotedAnswerer, Selection
 from assistant.records import Answers
@@ -85,7 +86,7 @@ class Quoth:
 
     def _wire(self, settings: Settings, environ: Mapping[str, str], say: Callable[[str], None]) -> None:
         def client() -> openai.OpenAI:
-            return _openai_client(environ)
+            return client_from(environ)
 
         # several files at a time make better use of the processors than several threads on one
         threads = max(1, (os.cpu_count() or 1) // settings.workers)
@@ -254,16 +255,6 @@ def checker_from(setting: str) -> Checker:
     if setting == "local":
         return LocalChecker()
     raise ConfigurationError(f"QUOTH_CHECKER={setting!r} is not available. Use local.")
-
-
-def _openai_client(environ: Mapping[str, str]) -> openai.OpenAI:
-    import openai  # a third of a second that quoted answers need not wait for
-
-    if not environ.get("OPENAI_API_KEY"):
-        raise ConfigurationError("QUOTH_MODELS or QUOTH_EMBEDDER names an OpenAI model, but OPENAI_API_KEY is not set.")
-    return openai.OpenAI(
-        api_key=environ["OPENAI_API_KEY"], base_url=environ.get("OPENAI_BASE_URL") or None, max_retries=0
-    )
 
 
 def _private_folder(folder: Path) -> Path:

@@ -148,7 +148,7 @@ class ModelAnswerer:
                         elif event.type in ("response.completed", "response.incomplete", "response.failed"):
                             ended = event.response
             finally:
-                if ended is not None:
+                if ended is not None and ended.usage is not None:
                     account.used(self._gateway.prices.usage_of(ended, self._model))
                 elif begun:
                     received = sum(map(len, progress.received))

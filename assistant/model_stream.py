@@ -1,4 +1,4 @@
-"""One streamed call of the Responses API: retried before it has begun, ended by a deadline that nothing stretches.
+"""One streamed call of the Responses API, or of chat completions: retried before it has begun, ended by a deadline that nothing stretches.
 
 The client's own timeout counts from read to read, so a server that drips a byte now and then holds a call open for
 ever. Here the call runs as a task on an event loop of its own thread: a deadline, or a reader who has gone, cancels it,
@@ -19,12 +19,15 @@ from typing import TYPE_CHECKING, Any, Final
 import openai
 import stamina
 
+from assistant.chat_completions import ChatEvents, chat_request
 from assistant.errors import ModelUnavailable
+from assistant.model_client import asynchronous
 from assistant.model_failures import TRUNCATED, StreamCut, failure_of, retry_wait_s
 
 if TYPE_CHECKING:
     from openai.types.responses import ResponseStreamEvent
 
+NO_SUCH_MODEL: Final = ("model_not_found", "DeploymentNotFound")  # of a service that does know of responses
 TERMINAL: Final = ("response.completed", "response.incomplete", "response.failed", "error")
 MAX_WAIT_S: Final = 8.0  # for one retry
 GRACE_S: Final = 2.0  # for the loop's thread to report its own deadline
@@ -41,14 +44,8 @@ class ModelStream:
     """
 
     def __init__(self, client: openai.OpenAI, *, attempts: int = 3, backoff_s: float = 0.5) -> None:
-        self._client = openai.AsyncOpenAI(
-            api_key=client.api_key,
-            organization=client.organization,
-            project=client.project,
-            base_url=client.base_url,
-            default_headers=client._custom_headers,
-            max_retries=0,
-        )
+        self._client = asynchronous(client)
+        self._chats = False  # whether the service was found to offer chat completions only
         self._attempts = attempts
         self._backoff_s = backoff_s
         self._lock = threading.Lock()
@@ -117,7 +114,7 @@ class ModelStream:
 
     async def _begun(
         self, request: Mapping[str, Any], deadline: float
-    ) -> tuple[openai.AsyncStream[ResponseStreamEvent], ResponseStreamEvent]:
+    ) -> tuple[openai.AsyncStream[ResponseStreamEvent] | ChatEvents, ResponseStreamEvent]:
         """Call until a first event has come; after that nothing is tried again."""
 
         def wait_s(error: Exception) -> float | bool:
@@ -133,7 +130,7 @@ class ModelStream:
             wait_jitter=self._backoff_s / 2,
         ):
             with attempt:
-                stream = await self._client.responses.create(**request, stream=True)
+                stream = await self._opened(request)
                 try:
                     return stream, await anext(stream)
                 except StopAsyncIteration:
@@ -142,6 +139,21 @@ class ModelStream:
                     await stream.close()
                     raise
         raise AssertionError("the retry context ends by returning or raising")
+
+    async def _opened(self, request: Mapping[str, Any]) -> openai.AsyncStream[ResponseStreamEvent] | ChatEvents:
+        """A response, or a chat completion where the service knows nothing of responses."""
+        if not self._chats:
+            try:
+                stream: openai.AsyncStream[ResponseStreamEvent] = await self._client.responses.create(
+                    **request, stream=True
+                )
+                return stream
+            except openai.APIStatusError as error:
+                if error.status_code not in (404, 405) or error.code in NO_SUCH_MODEL:
+                    raise
+        chunks = await self._client.chat.completions.create(**chat_request(request), stream=True)
+        self._chats = True
+        return ChatEvents(chunks)
 
     def _submit(self, call: Coroutine[Any, Any, None]) -> Future[None]:
         with self._lock:
