@@ -5,12 +5,14 @@ from __future__ import annotations
 import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 
+from assistant.answer_cache import AnswerCache, Kept, Repeated, Turn, key_of
 from assistant.citing import Unresolved, resolve
 from assistant.context import ContextSettings, assemble
 from assistant.errors import LimitReached, ModelError, ModelMisconfigured
-from assistant.gateway import called
+from assistant.gateway import CallsModel, called
 from assistant.model import (
     Answer,
     Answerer,
@@ -74,6 +76,17 @@ class _Draft:
     answerer: Answerer | None = None
     degraded: str | None = None
     first_verified_ms: float | None = None
+    items: list[DraftClaim | DraftEnd] = field(default_factory=list)  # as the last answerer gave them
+
+    @property
+    def may_be_repeated(self) -> bool:
+        """Whether a model came to its end without a word of apology."""
+        return self.end is not None and self.degraded is None and isinstance(self.answerer, CallsModel)
+
+    def kept(self, context: Context) -> Kept:
+        assert self.answerer is not None
+        documents = frozenset(passage.document for passage in context.passages)
+        return Kept(tuple(self.items), self.answerer.name, self.answerer.prompt_version, documents)
 
 
 class Answering:
@@ -91,6 +104,7 @@ class Answering:
         settings: AnsweringSettings,
         *,
         rewording: Rewording | None = None,
+        cache: AnswerCache | None = None,
     ) -> None:
         self._search = search
         self._surroundings = surroundings
@@ -101,6 +115,7 @@ class Answering:
         self._count_tokens = count_tokens
         self._settings = settings
         self._rewording = rewording  # makes follow-up questions stand by themselves; else a rule does
+        self._cache = cache
 
     def ask(
         self,
@@ -135,7 +150,14 @@ class Answering:
         retrieved_ms = _ms_since(started)
         yield Progress(f"Reading {len(context.passages)} passages")
         draft = _Draft(usages=list(asked.usages))
-        yield from self._drafted(question, reader, context, found, draft, started, deadline)
+        key = key_of(question, found, context, self._answerers, self._checker.name, collection, narrowing)
+        with self._turn(key, deadline) as turn:
+            answerers = (
+                self._answerers if turn is None or turn.kept is None else [Repeated(turn.kept), *self._answerers]
+            )
+            yield from self._drafted(answerers, question, reader, context, found, draft, started, deadline)
+            if turn is not None and draft.may_be_repeated:
+                turn.keep(draft.kept(context))
         answer = self._answer(question, conversation, found, context, draft)
         answer = replace(
             answer,
@@ -151,20 +173,15 @@ class Answering:
         self._answers.save(reader, answer, Trace(found, context, draft.end.raw_output if draft.end else ""))
         yield answer
 
-    def _standalone(self, question: str, earlier: Sequence[str]) -> _Asked:
-        """The question as it is searched for: by the model where there is one and it answers, else by the rule."""
-        if self._rewording is None or not earlier:
-            return _Asked(standalone(question, earlier).text)
-        try:
-            made = self._rewording.standalone(question, earlier)
-        except (ModelError, ModelMisconfigured) as error:
-            usages = () if error.usage is None else (error.usage,)
-            note = f"The question was completed from the one before by a rule: {error}"
-            return _Asked(standalone(question, earlier).text, usages, (note,))
-        return _Asked(made.text, (made.usage,), timings_ms={"standalone": made.ms})
+    def _turn(self, key: str | None, deadline: float) -> Turn | nullcontext[None]:
+        """The draft kept for a key, or the turn to make it; nothing where no model is asked."""
+        if self._cache is None or key is None or not any(isinstance(one, CallsModel) for one in self._answerers):
+            return nullcontext()
+        return self._cache.turn(key, wait_s=(deadline - time.monotonic()) / 2)
 
     def _drafted(
         self,
+        answerers: Sequence[Answerer],
         question: str,
         reader: Reader,
         context: Context,
@@ -178,11 +195,13 @@ class Answering:
             draft.answerer, draft.end = self._answerers[-1], DraftEnd(model=self._answerers[-1].name)
             return
         failures: list[str] = []
-        for answerer in called(self._answerers, reader, draft.id, deadline=deadline):
+        for answerer in called(answerers, reader, draft.id, deadline=deadline):
             draft.answerer = answerer
             rejected_before = len(draft.rejected)
+            draft.items = []
             try:
                 for item in answerer.draft(question, context, found):
+                    draft.items.append(item)
                     if isinstance(item, DraftEnd):
                         draft.end = item
                         draft.usages.append(item.usage)

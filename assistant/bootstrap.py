@@ -10,6 +10,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Final, Self
 
 from assistant import records
+from assistant.answer_cache import AnswerCache
 from assistant.answering import Answering, AnsweringSettings
 from assistant.breaker import Breakers
 from assistant.budgets import Budgets
@@ -101,6 +102,13 @@ class Quoth:
         self.catalog = Catalog(self.database, originals, self.parser, erasers=(records.erase,))
         self.groups = Groups(self.database)
         self.sharing = Sharing(self.database)
+        self.cache = AnswerCache()
+        self.catalog = Catalog(
+            self.database,
+            originals,
+            self.parser,
+            erasers=(records.erase, lambda connection, gone: self.cache.forget(gone)),
+        )
         self.intake = Intake(self.database, originals)
         self.budgets = Budgets(self.database, settings.limits)
         taking = Taking(
@@ -157,6 +165,7 @@ class Quoth:
             self.embedder.count_tokens,
             AnsweringSettings(deadline_s=settings.answer_deadline_s),
             rewording=self.rewording,
+            cache=self.cache,
         )
 
     def search(

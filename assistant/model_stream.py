@@ -1,5 +1,6 @@
-"""One streamed call of the Responses API, or of chat completions: retried before it has begun, ended by a deadline that nothing stretches.
+"""One streamed call of a chat model: retried before it has begun, ended by a deadline that nothing stretches.
 
+The Responses API is called, or chat completions where a service does not offer it.
 The client's own timeout counts from read to read, so a server that drips a byte now and then holds a call open for
 ever. Here the call runs as a task on an event loop of its own thread: a deadline, or a reader who has gone, cancels it,
 and the connection closes at once.
