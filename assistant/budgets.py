@@ -170,20 +170,23 @@ class Budgets:
             model_calls.end(connection, reservation.call, status, usage, ms)
 
     def forget(self) -> None:
-        """Drop the counters of periods that are long over."""
-        long_ago = self._now() - timedelta(days=KEPT_DAYS)
+        """Drop the counters of periods that are long over, and with them what the dead had reserved of them."""
+        now = self._now()
+        values = {"now": now, "days": now - timedelta(days=KEPT_DAYS), "minutes": now - timedelta(days=1)}
+        over = (
+            "select scope, unit, period from budget where ends_at < :days"
+            " or (period like '%T%' and ends_at < :minutes)"  # there is one for each user and minute
+        )
         with self._database.working() as connection:
-            over = "(select scope, unit, period from budget where ends_at < :long_ago)"
             connection.execute(
-                text(f"delete from budget_hold where (scope, unit, period) in {over} and expires_at < :long_ago"),
-                {"long_ago": long_ago},
+                text(f"delete from budget_hold where (scope, unit, period) in ({over}) and expires_at < :now"), values
             )
             connection.execute(
                 text(
-                    "delete from budget b where ends_at < :long_ago and not exists (select from budget_hold h"
-                    " where h.scope = b.scope and h.unit = b.unit and h.period = b.period)"
+                    f"delete from budget b where (scope, unit, period) in ({over}) and not exists (select from"
+                    " budget_hold h where h.scope = b.scope and h.unit = b.unit and h.period = b.period)"
                 ),
-                {"long_ago": long_ago},
+                values,
             )
 
     def _take(self, connection: Connection, counter: Counter, limit: Limit, amount: int, now: datetime) -> None:

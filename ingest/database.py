@@ -15,6 +15,7 @@ from typing import Final, Literal
 from sqlalchemy import Connection, Engine, create_engine, event, make_url, text
 from sqlalchemy.engine.interfaces import DBAPIConnection, IsolationLevel
 from sqlalchemy.exc import DBAPIError, InvalidatePoolError, OperationalError, ProgrammingError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.pool import ConnectionPoolEntry, NullPool, PoolProxiedConnection
 
 from ingest.access import Reader
@@ -136,6 +137,8 @@ class Database:
                 yield connection
         except OperationalError as error:
             raise ServiceError(f"The database does not answer: {_first_line(error)} Try again in a moment.") from error
+        except PoolTimeout as error:
+            raise ServiceError("The database is too busy: no connection came free. Try again in a moment.") from error
 
     def migrate(self, locations: Sequence[Path] = (MIGRATIONS,)) -> bool:
         """Bring roles and tables up to date; returns whether anything had to be done.

