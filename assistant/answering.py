@@ -12,7 +12,7 @@ from assistant.answer_cache import AnswerCache, Kept, Repeated, Turn, key_of
 from assistant.citing import Unresolved, resolve
 from assistant.context import ContextSettings, assemble
 from assistant.errors import LimitReached, ModelError, ModelMisconfigured
-from assistant.gateway import CallsModel, called
+from assistant.gateway import Call, CallsModel, called
 from assistant.model import (
     Answer,
     Answerer,
@@ -139,7 +139,9 @@ class Answering:
             raise UsageError(f"You have no conversation {str(conversation)!r}. Ask without one to start it.")
         yield Progress("Searching the documents you may read")
         earlier = self._answers.questions(reader, conversation) if conversation is not None else []
-        asked = self._standalone(question, earlier)
+        draft = _Draft()
+        asked = self._standalone(question, earlier, Call(reader, "standalone", draft.id, deadline, deadline))
+        draft.usages.extend(asked.usages)
         found = self._search.search(
             asked.text, reader, k=self._settings.hits, collection=collection, narrowing=narrowing
         )
@@ -149,7 +151,6 @@ class Answering:
         context = assemble(found.hits, reader, self._surroundings, self._count_tokens, self._settings.context)
         retrieved_ms = _ms_since(started)
         yield Progress(f"Reading {len(context.passages)} passages")
-        draft = _Draft(usages=list(asked.usages))
         key = key_of(question, found, context, self._answerers, self._checker.name, collection, narrowing)
         with self._turn(key, deadline) as turn:
             answerers = (
@@ -172,6 +173,18 @@ class Answering:
         )
         self._answers.save(reader, answer, Trace(found, context, draft.end.raw_output if draft.end else ""))
         yield answer
+
+    def _standalone(self, question: str, earlier: Sequence[str], call: Call) -> _Asked:
+        """The question as it is searched for: by the model where there is one and it answers, else by the rule."""
+        if self._rewording is None or not earlier:
+            return _Asked(standalone(question, earlier).text)
+        try:
+            made = self._rewording.standalone(question, earlier, call=call)
+        except (ModelError, ModelMisconfigured) as error:
+            usages = () if error.usage is None else (error.usage,)
+            note = f"The question was completed from the one before by a rule: {error}"
+            return _Asked(standalone(question, earlier).text, usages, (note,))
+        return _Asked(made.text, (made.usage,), timings_ms={"standalone": made.ms})
 
     def _turn(self, key: str | None, deadline: float) -> Turn | nullcontext[None]:
         """The draft kept for a key, or the turn to make it; nothing where no model is asked."""

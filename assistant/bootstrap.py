@@ -99,7 +99,6 @@ class Quoth:
         )
         originals = Originals(settings.originals)
         scratch = _private_folder(settings.home / "scratch")
-        self.catalog = Catalog(self.database, originals, self.parser, erasers=(records.erase,))
         self.groups = Groups(self.database)
         self.sharing = Sharing(self.database)
         self.cache = AnswerCache()
@@ -154,7 +153,7 @@ class Quoth:
         self.model_calls = ModelCalls(self.database)
         self.gateway = Gateway(Breakers(), self.budgets, prices_from(settings.prices))
         models: list[Answerer] = model_chain_from(settings.models, client, gateway=self.gateway)
-        self.rewording = rewording_from(settings.models, client)
+        self.rewording = rewording_from(settings.models, client, gateway=self.gateway)
         self.answering = Answering(
             self.searching,
             self.surroundings,

@@ -125,7 +125,9 @@ class Gateway:
         left_s = call.deadline - time.monotonic()
         if left_s < LEAST_S:
             raise ModelUnavailable("No time was left for it.")
-        leave = self._breakers.enter(model) if self._breakers is not None else None
+        # what else a model is asked for has a deadline of its own, and being too slow for that is not being down
+        circuit = model if call.purpose == "answer" else f"{model} for {call.purpose}"
+        leave = self._breakers.enter(circuit) if self._breakers is not None else None
         try:
             reservation = None
             if self._budgets is not None:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import openai
 import pytest
+from sqlalchemy import text
 
 from assistant.bootstrap import Quoth
 from assistant.breaker import Breakers
@@ -19,7 +20,7 @@ from assistant.model import Answer, Answerer, AnswerId, Context, DraftEnd
 from assistant.model_answerer import ModelAnswerer
 from assistant.model_stream import ModelStream
 from assistant.settings import Settings
-from ingest.access import LOCAL
+from ingest.access import LOCAL, Reader
 from tests.assistant.test_model_answerer import CONTEXT, QUESTION, search
 from tests.loopback_model import LoopbackModel
 
@@ -198,3 +199,19 @@ def test_a_model_without_a_price_is_not_called_under_a_budget(
     answer = list(quoth.ask("How many weeks does parental leave last?", LOCAL))[-1]
     assert isinstance(answer, Answer)
     assert answer.model == "double-honest" and answer.usage.cost_usd > 0
+
+
+@pytest.mark.integration
+def test_completing_a_follow_up_is_counted_and_recorded_too(
+    opened: Callable[..., Quoth], double: LoopbackModel
+) -> None:
+    quoth = opened(QUOTH_MODELS="gpt-6-luna", QUOTH_LIMITS="user:mia 2 requests/day")
+    mia = Reader("mia", frozenset(), reads_all=True)
+    first = list(quoth.ask("How many weeks does parental leave last?", mia))[-1]
+    assert isinstance(first, Answer)
+    second = list(quoth.ask("And for whom?", mia, conversation=first.conversation))[-1]
+    assert isinstance(second, Answer)
+    assert second.degraded and "2 requests a day" in second.degraded  # one for the answer, one to complete the question
+    with quoth.database.reading(mia) as connection:
+        calls = connection.execute(text("select purpose, answer_id, status from model_call order by at")).all()
+    assert [tuple(one) for one in calls] == [("answer", first.id, "done"), ("standalone", second.id, "done")]
