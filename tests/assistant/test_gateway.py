@@ -139,8 +139,15 @@ def test_a_call_without_time_does_not_reach_the_service(double: LoopbackModel, s
     assert len(double.requests) == before
 
 
+@pytest.fixture(scope="module")
+def filled(quoth: Quoth, tmp_path_factory: pytest.TempPathFactory) -> None:
+    file = tmp_path_factory.mktemp("handbook") / "leave.txt"
+    file.write_text("Parental leave lasts twenty weeks for every parent.\n")
+    list(quoth.pipeline.add([file]))
+
+
 @pytest.fixture
-def opened(environ: dict[str, str], double: LoopbackModel) -> Iterator[Callable[..., Quoth]]:
+def opened(environ: dict[str, str], double: LoopbackModel, filled: None) -> Iterator[Callable[..., Quoth]]:
     """Open the store of this module with settings of a test's own."""
     stores: list[Quoth] = []
 
@@ -155,11 +162,8 @@ def opened(environ: dict[str, str], double: LoopbackModel) -> Iterator[Callable[
 
 
 @pytest.mark.integration
-def test_an_answer_ends_by_its_deadline_with_quotations(
-    opened: Callable[..., Quoth], folder_of: Callable[..., object]
-) -> None:
+def test_an_answer_ends_by_its_deadline_with_quotations(opened: Callable[..., Quoth]) -> None:
     quoth = opened(QUOTH_MODELS="double-silent,double-drip", QUOTH_ANSWER_DEADLINE_S="3")
-    list(quoth.pipeline.add([folder_of({"leave.txt": "Parental leave lasts twenty weeks for every parent.\n"})]))  # type: ignore[list-item]
     list(quoth.search("parental leave", LOCAL).hits)  # whatever is loaded once
     started = time.monotonic()
     answer = list(quoth.ask("How many weeks does parental leave last?", LOCAL))[-1]
