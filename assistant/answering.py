@@ -5,14 +5,16 @@ from __future__ import annotations
 import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass, field, replace
 from typing import Final
 
+from assistant.answer_cache import AnswerCache, Kept, Repeated, Turn, key_of
 from assistant.citing import Unresolved, resolve
 from assistant.context import ContextSettings, assemble
 from assistant.earlier_turns import earlier_turns
-from assistant.errors import ModelError, ModelMisconfigured
+from assistant.errors import LimitReached, ModelError, ModelMisconfigured
+from assistant.gateway import Call, CallsModel, called
 from assistant.model import (
     Answer,
     Answerer,
@@ -52,6 +54,7 @@ EARLIER_TURNS: Final = 8  # of a conversation, that a model is told of
 class AnsweringSettings:
     hits: int = 12  # searched for each question
     context: ContextSettings = field(default_factory=ContextSettings)
+    deadline_s: float = 60.0  # from the question on, after which models are given up, however many stand in the chain
     nearest: int = 3  # passages shown when the documents do not say
 
 
@@ -69,6 +72,7 @@ class _Asked:
 class _Draft:
     """What has been shown so far, by one answerer or several."""
 
+    id: AnswerId
     claims: list[Claim] = field(default_factory=list)
     citations: list[Citation] = field(default_factory=list)
     rejected: list[Rejection] = field(default_factory=list)
@@ -77,6 +81,17 @@ class _Draft:
     answerer: Answerer | None = None
     degraded: str | None = None
     first_verified_ms: float | None = None
+    items: list[DraftClaim | DraftEnd] = field(default_factory=list)  # as the last answerer gave them
+
+    @property
+    def may_be_repeated(self) -> bool:
+        """Whether a model came to its end without a word of apology."""
+        return self.end is not None and self.degraded is None and isinstance(self.answerer, CallsModel)
+
+    def kept(self, context: Context) -> Kept:
+        assert self.answerer is not None
+        documents = frozenset(passage.document for passage in context.passages)
+        return Kept(tuple(self.items), self.answerer.name, self.answerer.prompt_version, documents)
 
 
 class Answering:
@@ -94,6 +109,7 @@ class Answering:
         settings: AnsweringSettings,
         *,
         rewording: Rewording | None = None,
+        cache: AnswerCache | None = None,
     ) -> None:
         self._search = search
         self._surroundings = surroundings
@@ -104,6 +120,7 @@ class Answering:
         self._count_tokens = count_tokens
         self._settings = settings
         self._rewording = rewording  # makes follow-up questions stand by themselves; else a rule does
+        self._cache = cache
 
     def ask(
         self,
@@ -122,13 +139,16 @@ class Answering:
                 quoted answers in the end.
         """
         started = time.perf_counter()
+        deadline = time.monotonic() + self._settings.deadline_s
         if conversation is not None and not self._answers.owns(reader, conversation):
             raise UsageError(f"You have no conversation {str(conversation)!r}. Ask without one to start it.")
         begun = Begun(AnswerId(uuid.uuid4()), conversation or ConversationId(uuid.uuid4()))
         yield begun
         yield Progress("Searching the documents you may read")
         earlier = self._answers.questions(reader, conversation) if conversation is not None else []
-        asked = self._standalone(question, earlier)
+        draft = _Draft(begun.answer)
+        asked = self._standalone(question, earlier, Call(reader, "standalone", draft.id, deadline, deadline))
+        draft.usages.extend(asked.usages)
         found = self._search.search(
             asked.text, reader, k=self._settings.hits, collection=collection, narrowing=narrowing
         )
@@ -140,10 +160,16 @@ class Answering:
             turns = self._answers.conversation(reader, conversation, latest=EARLIER_TURNS)
             context = replace(context, earlier=earlier_turns(turns))
         retrieved_ms = _ms_since(started)
-        draft = _Draft(usages=list(asked.usages))
+        key = key_of(question, found, context, self._answerers, self._checker.name, collection, narrowing)
         try:
             yield Progress(f"Reading {len(context.passages)} passages")
-            yield from self._drafted(question, reader, context, found, draft, started)
+            with self._turn(key, deadline) as turn:
+                answerers = (
+                    self._answerers if turn is None or turn.kept is None else [Repeated(turn.kept), *self._answerers]
+                )
+                yield from self._drafted(answerers, question, reader, context, found, draft, started, deadline)
+                if turn is not None and draft.may_be_repeated:
+                    turn.keep(draft.kept(context))
         except GeneratorExit:  # the reader stopped it: what was shown was verified, and is kept
             stopped = self._answer(question, begun, found, context, draft)
             stopped = replace(stopped, status="partial", missing=STOPPED, timings_ms={"total": _ms_since(started)})
@@ -165,31 +191,47 @@ class Answering:
         self._answers.save(reader, answer, Trace(found, context, draft.end.raw_output if draft.end else ""))
         yield answer
 
-    def _standalone(self, question: str, earlier: Sequence[str]) -> _Asked:
+    def _standalone(self, question: str, earlier: Sequence[str], call: Call) -> _Asked:
         """The question as it is searched for: by the model where there is one and it answers, else by the rule."""
         if self._rewording is None or not earlier:
             return _Asked(standalone(question, earlier).text)
         try:
-            made = self._rewording.standalone(question, earlier)
+            made = self._rewording.standalone(question, earlier, call=call)
         except (ModelError, ModelMisconfigured) as error:
             usages = () if error.usage is None else (error.usage,)
             note = f"The question was completed from the one before by a rule: {error}"
             return _Asked(standalone(question, earlier).text, usages, (note,))
         return _Asked(made.text, (made.usage,), timings_ms={"standalone": made.ms})
 
+    def _turn(self, key: str | None, deadline: float) -> Turn | nullcontext[None]:
+        """The draft kept for a key, or the turn to make it; nothing where no model is asked."""
+        if self._cache is None or key is None or not any(isinstance(one, CallsModel) for one in self._answerers):
+            return nullcontext()
+        return self._cache.turn(key, wait_s=(deadline - time.monotonic()) / 2)
+
     def _drafted(
-        self, question: str, reader: Reader, context: Context, found: SearchResult, draft: _Draft, started: float
+        self,
+        answerers: Sequence[Answerer],
+        question: str,
+        reader: Reader,
+        context: Context,
+        found: SearchResult,
+        draft: _Draft,
+        started: float,
+        deadline: float,
     ) -> Iterator[ClaimShown | Progress]:
         """Try the chain until one answerer comes to an end; a later one replaces nothing that was already shown."""
         if not context.passages:
             draft.answerer, draft.end = self._answerers[-1], DraftEnd(model=self._answerers[-1].name)
             return
         failures: list[str] = []
-        for answerer in self._answerers:
+        for answerer in called(answerers, reader, draft.id, deadline=deadline):
             draft.answerer = answerer
             rejected_before = len(draft.rejected)
+            draft.items = []
             try:
                 for item in answerer.draft(question, context, found):
+                    draft.items.append(item)
                     if isinstance(item, DraftEnd):
                         draft.end = item
                         draft.usages.append(item.usage)
@@ -200,7 +242,9 @@ class Answering:
                             draft.first_verified_ms = _ms_since(started)
                         yield shown
             except (ModelError, ModelMisconfigured) as error:
-                failures.append(f"{answerer.name}: {error}")
+                failure = str(error) if isinstance(error, LimitReached) else f"{answerer.name}: {error}"
+                if failure not in failures:  # a limit stands before every model of the chain
+                    failures.append(failure)
                 if error.usage is not None:
                     draft.usages.append(error.usage)
                 draft.end = None

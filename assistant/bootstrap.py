@@ -12,13 +12,20 @@ from typing import TYPE_CHECKING, Final, Self
 from sqlalchemy import make_url
 
 from assistant import feedback, records
+from assistant.answer_cache import AnswerCache
 from assistant.answering import Answering, AnsweringSettings
+from assistant.breaker import Breakers
+from assistant.budgets import Budgets
 from assistant.conversations import Conversations
 from assistant.feedback import Feedback
+from assistant.gateway import Gateway
 from assistant.grounding import LocalChecker
 from assistant.handoff import Handoff, HandoffSettings
 from assistant.model import Answerer, AnswerEvent, Checker, ConversationId
 from assistant.model_answerer import model_chain_from
+from assistant.model_calls import ModelCalls
+from assistant.model_client import client_from
+from assistant.prices import prices_from
 from assistant.quoting import QuotedAnswerer, Selection
 from assistant.records import Answers
 from assistant.redaction import RedactingAnswerer
@@ -96,7 +103,7 @@ class Quoth:
 
     def _wire(self, settings: Settings, environ: Mapping[str, str], say: Callable[[str], None]) -> None:
         def client() -> openai.OpenAI:
-            return _openai_client(environ)
+            return client_from(environ)
 
         redactor = redactor_from(settings.redact)
         # several files at a time make better use of the processors than several threads on one
@@ -109,10 +116,17 @@ class Quoth:
         )
         originals = Originals(settings.originals)
         scratch = _private_folder(settings.home / "scratch")
-        self.catalog = Catalog(self.database, originals, self.parser, erasers=(records.erase, feedback.erase))
         self.groups = Groups(self.database)
         self.sharing = Sharing(self.database)
+        self.cache = AnswerCache()
+        self.catalog = Catalog(
+            self.database,
+            originals,
+            self.parser,
+            erasers=(records.erase, feedback.erase, lambda connection, gone: self.cache.forget(gone)),
+        )
         self.intake = Intake(self.database, originals)
+        self.budgets = Budgets(self.database, settings.limits)
         taking = Taking(
             self.database, originals, self.parser, self.spaces, self.intake, scratch, remove=self.catalog.remove
         )
@@ -125,6 +139,7 @@ class Quoth:
                 Chore("rebuild", 15, self._rebuild),
                 Chore("merge", 10, lambda: merge_segments(self.database)),
                 Chore("changes", 3600, self.catalog.forget_changes),
+                Chore("counters", 86_400, self.budgets.forget),
                 Chore("prune", 3600, lambda: self.history.prune(settings.keep_versions_days)),
                 Chore("talks", 3600, lambda: self.conversations.prune(settings.keep_conversations_days)),
             ),
@@ -172,8 +187,10 @@ class Quoth:
             ),
         )
         selection = Selection() if settings.abstain_below is None else Selection(threshold=settings.abstain_below)
-        models: list[Answerer] = model_chain_from(settings.models, client, deadline_s=settings.answer_deadline_s)
-        self.rewording = rewording_from(settings.models, client, redactor)
+        self.model_calls = ModelCalls(self.database)
+        self.gateway = Gateway(Breakers(), self.budgets, prices_from(settings.prices))
+        models: list[Answerer] = model_chain_from(settings.models, client, gateway=self.gateway)
+        self.rewording = rewording_from(settings.models, client, redactor=redactor, gateway=self.gateway)
         if redactor:
             models = [RedactingAnswerer(one, redactor) for one in models]
         self.answering = Answering(
@@ -184,8 +201,9 @@ class Quoth:
             [*models, QuotedAnswerer(selection)],
             checker_from(settings.checker),
             self.embedder.count_tokens,
-            AnsweringSettings(),
+            AnsweringSettings(deadline_s=settings.answer_deadline_s),
             rewording=self.rewording,
+            cache=self.cache,
         )
 
     def search(
@@ -302,16 +320,6 @@ def checker_from(setting: str) -> Checker:
     if setting == "local":
         return LocalChecker()
     raise ConfigurationError(f"QUOTH_CHECKER={setting!r} is not available. Use local.")
-
-
-def _openai_client(environ: Mapping[str, str]) -> openai.OpenAI:
-    import openai  # a third of a second that quoted answers need not wait for
-
-    if not environ.get("OPENAI_API_KEY"):
-        raise ConfigurationError("QUOTH_MODELS or QUOTH_EMBEDDER names an OpenAI model, but OPENAI_API_KEY is not set.")
-    return openai.OpenAI(
-        api_key=environ["OPENAI_API_KEY"], base_url=environ.get("OPENAI_BASE_URL") or None, max_retries=0
-    )
 
 
 def _private_folder(folder: Path) -> Path:

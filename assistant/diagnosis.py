@@ -8,10 +8,14 @@ import sys
 import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
 from sqlalchemy import text
 
+from assistant.model_checks import model_states
+from assistant.model_client import VARIABLES, client_from, has_credential
+from assistant.prices import prices_from
 from assistant.settings import SETTINGS, Settings
 from ingest import postgres
 from ingest.access import LOCAL
@@ -36,9 +40,9 @@ def settings_shown(settings: Settings, environ: Mapping[str, str]) -> dict[str, 
         if setting.secret and value:
             value = "(set)"
         shown[setting.name] = {"value": value, "origin": settings.origins[setting.name], "meaning": setting.meaning}
-    for name in ("OPENAI_API_KEY", "OPENAI_BASE_URL"):
+    for name in VARIABLES:
         given = environ.get(name, "")
-        value = "(set)" if given and name.endswith("KEY") else given
+        value = "(set)" if given and name.endswith(("KEY", "TOKEN")) else given
         shown[name] = {
             "value": value,
             "origin": "environment" if given else "default",
@@ -75,12 +79,27 @@ def diagnose(settings: Settings, environ: Mapping[str, str]) -> Iterator[Check]:
             "`quoth worker`); or run `quoth reindex --all`.",
         )
         yield from _parts(quoth)
-        yield Check(
-            "models",
-            settings.models is None or bool(environ.get("OPENAI_API_KEY")),
-            settings.models or "none: answers quote the documents' own sentences",
-            "Set OPENAI_API_KEY, or unset QUOTH_MODELS.",
-        )
+        yield _models(settings, environ)
+
+
+def _models(settings: Settings, environ: Mapping[str, str]) -> Check:
+    if settings.models is None:
+        return Check("models", True, "none: answers quote the documents' own sentences")
+    if not has_credential(environ):
+        return Check("models", False, settings.models, "Set OPENAI_API_KEY, or unset QUOTH_MODELS.")
+    names = [name.strip() for name in settings.models.split(",")]
+    try:
+        states = model_states(names, lambda: client_from(environ), prices_from(settings.prices))
+    except QuothError as error:
+        return Check("models", False, f"{settings.models}: {error}", "Check the key and the address of the service.")
+    today = datetime.now(UTC).date()
+    unpriced = any(limit.unit == "USD" for limit in settings.limits) and not all(state.priced for state in states)
+    return Check(
+        "models",
+        all(state.usable(today) for state in states) and not unpriced,
+        "; ".join(state.told(today) for state in states),
+        "Name models in QUOTH_MODELS that go on, and give every price in QUOTH_PRICES where a limit is in USD.",
+    )
 
 
 def _disk(settings: Settings) -> Check:

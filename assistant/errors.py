@@ -4,6 +4,7 @@ QuothError
 ├── ServiceError
 │   └── ModelError            the model did not give a usable answer; the quoted answer steps in
 │       ├── ModelUnavailable      429, 5xx, connection, time-out, circuit open: the next model may answer
+│       │   └── LimitReached      a limit of Quoth's own leaves no room for the call
 │       ├── ModelRefused          a refusal or a content filter
 │       └── ModelOutputBroken     truncated, malformed, incomplete
 └── ConfigurationError
@@ -26,12 +27,18 @@ class ModelUnavailable(ModelError):
     """Rate limited, overloaded, unreachable or too slow."""
 
 
+class LimitReached(ModelUnavailable):
+    """A limit on what models may be used for leaves too little; `str()` says which, and when it ends."""
+
+
 class ModelRefused(ModelError):
     """The model or its filter declined to answer."""
 
 
 class ModelOutputBroken(ModelError):
     """The answer was cut short or is not what was asked for."""
+
+    by_service = False  # whether the service is at fault rather than what it was asked
 
 
 class ModelMisconfigured(ConfigurationError):

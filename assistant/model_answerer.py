@@ -5,6 +5,7 @@ Nothing here is trusted: whether a passage exists, a quote stands in it and supp
 
 from __future__ import annotations
 
+import copy
 import re
 import time
 from collections.abc import Callable, Iterator
@@ -13,9 +14,9 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from assistant.errors import ModelError, ModelMisconfigured, ModelOutputBroken, ModelRefused
+from assistant.gateway import Call, Gateway, nobodys_call
 from assistant.json_stream import ArrayReader, MalformedJson
 from assistant.model import Answerer, Context, DraftClaim, DraftEnd, Evidence, Usage
-from assistant.prices import estimated_usage, usage_of
 from assistant.prompting import ANSWER_SCHEMA, answer_prompt, source_message
 from ingest.errors import ConfigurationError
 from retrieval.model import SearchResult
@@ -52,6 +53,7 @@ class ModelAnswerer:
         deadline_s: for a whole draft, retries included.
         max_output_tokens: doubled once, where an answer was cut before its first claim.
         safety_identifier: a hash that stands for the end user, at most 128 characters.
+        gateway: asked before each call and told of its end; none: every call goes through.
     """
 
     def __init__(
@@ -62,12 +64,15 @@ class ModelAnswerer:
         deadline_s: float = 60.0,
         max_output_tokens: int = MAX_OUTPUT_TOKENS,
         safety_identifier: str | None = None,
+        gateway: Gateway | None = None,
     ) -> None:
         self._stream = stream
         self._model = model
         self._deadline_s = deadline_s
         self._max_output_tokens = max_output_tokens
         self._safety_identifier = safety_identifier
+        self._gateway = gateway or Gateway()
+        self._call: Call | None = None
 
     @property
     def name(self) -> str:
@@ -76,6 +81,12 @@ class ModelAnswerer:
     @property
     def prompt_version(self) -> str:
         return answer_prompt().version
+
+    def for_call(self, call: Call) -> ModelAnswerer:
+        """This answerer for one question: in whose name it calls, and until when."""
+        bound = copy.copy(self)
+        bound._call = call
+        return bound
 
     def draft(self, question: str, context: Context, search: SearchResult) -> Iterator[DraftClaim | DraftEnd]:
         """Yield claims as they complete, then one DraftEnd. Closing the iterator ends the call.
@@ -87,13 +98,13 @@ class ModelAnswerer:
         """
         from assistant.model_failures import ContextTooLong, CutShort
 
-        deadline = time.monotonic() + self._deadline_s
+        call = self._call or nobodys_call(self._deadline_s)
         progress = _Progress()
         room = self._max_output_tokens
         try:
             for is_last in (False, True):
                 try:
-                    yield from self._attempt(question, context, room, deadline, progress)
+                    yield from self._attempt(question, context, room, call, progress)
                     return
                 except ContextTooLong:
                     if is_last or len(context.passages) < 2:
@@ -108,49 +119,55 @@ class ModelAnswerer:
             raise
 
     def _attempt(
-        self, question: str, context: Context, room: int, deadline: float, progress: _Progress
+        self, question: str, context: Context, room: int, call: Call, progress: _Progress
     ) -> Iterator[DraftClaim | DraftEnd]:
-        from assistant.model_failures import REFUSED, coded_failure, incomplete_failure
+        from assistant.model_failures import REFUSED, TRUNCATED, StreamCut, coded_failure, incomplete_failure
 
         message = source_message(question, context)
-        progress.sent_chars, progress.received = len(message) + len(answer_prompt().instructions), []
+        prompt = answer_prompt()
+        progress.sent_chars, progress.received = len(message) + len(prompt.instructions), []
         reader = ArrayReader("claims")
         ended: Response | None = None
         begun = False
         request = self._request(message, room)
-        try:
-            with closing(self._stream.events(request, deadline_s=deadline - time.monotonic())) as events:
-                for event in events:
-                    begun = True
-                    if event.type == "response.output_text.delta":
-                        yield from self._claims(reader, event.delta, progress)
-                    elif event.type in ("response.refusal.delta", "response.refusal.done"):
-                        raise ModelRefused(REFUSED)
-                    elif event.type == "error":
-                        raise coded_failure(event.code)
-                    elif event.type in ("response.completed", "response.incomplete", "response.failed"):
-                        ended = event.response
-        finally:
-            if ended is not None:
-                progress.spent.append(usage_of(ended))
-            elif begun:
-                progress.spent.append(
-                    estimated_usage(self._model, progress.sent_chars, sum(map(len, progress.received)))
-                )
-        if ended is None:
-            raise ModelOutputBroken("The model's answer broke off before its end.")
-        if ended.status == "failed":
-            raise coded_failure(ended.error.code if ended.error else None)
-        if ended.status == "incomplete":
-            raise incomplete_failure(ended)
-        if _has_refusal(ended):
-            raise ModelRefused(REFUSED)
-        if not progress.received:  # a service that sends the text only at the end
-            yield from self._claims(reader, ended.output_text, progress)
-        try:
-            missing = reader.finish().get("missing")
-        except MalformedJson as error:
-            raise ModelOutputBroken("The model's answer could not be read. Ask again.") from error
+        sent_bytes = len(message.encode("utf-8", "replace")) + prompt.sent_bytes
+        with self._gateway.call(call, self._model, sent_bytes=sent_bytes, max_output_tokens=room) as account:
+            now = time.monotonic()
+            try:
+                with closing(
+                    self._stream.events(request, deadline_s=call.deadline - now, begin_s=call.begin_by - now)
+                ) as events:
+                    for event in events:
+                        begun = True
+                        if event.type == "response.output_text.delta":
+                            yield from self._claims(reader, event.delta, progress)
+                        elif event.type in ("response.refusal.delta", "response.refusal.done"):
+                            raise ModelRefused(REFUSED)
+                        elif event.type == "error":
+                            raise coded_failure(event.code)
+                        elif event.type in ("response.completed", "response.incomplete", "response.failed"):
+                            ended = event.response
+            finally:
+                if ended is not None and ended.usage is not None:
+                    account.used(self._gateway.prices.usage_of(ended, self._model))
+                elif begun:
+                    received = sum(map(len, progress.received))
+                    account.used(self._gateway.prices.estimated_usage(self._model, progress.sent_chars, received))
+                progress.spent.append(account.usage)
+            if ended is None:
+                raise StreamCut(TRUNCATED)
+            if ended.status == "failed":
+                raise coded_failure(ended.error.code if ended.error else None)
+            if ended.status == "incomplete":
+                raise incomplete_failure(ended)
+            if _has_refusal(ended):
+                raise ModelRefused(REFUSED)
+            if not progress.received:  # a service that sends the text only at the end
+                yield from self._claims(reader, ended.output_text, progress)
+            try:
+                missing = reader.finish().get("missing")
+            except MalformedJson as error:
+                raise ModelOutputBroken("The model's answer could not be read. Ask again.") from error
         yield DraftEnd(
             model=ended.model,
             missing=_clean(missing)[:MAX_CLAIM_CHARS] or None if isinstance(missing, str) else None,
@@ -202,6 +219,7 @@ def model_chain_from(
     deadline_s: float = 60.0,
     max_output_tokens: int = MAX_OUTPUT_TOKENS,
     safety_identifier: str | None = None,
+    gateway: Gateway | None = None,
 ) -> list[Answerer]:
     """The answerers that QUOTH_MODELS names, in order; none for None. The client is made once, and only if needed.
 
@@ -225,6 +243,7 @@ def model_chain_from(
             deadline_s=deadline_s,
             max_output_tokens=max_output_tokens,
             safety_identifier=safety_identifier,
+            gateway=gateway,
         )
         for name in names
     ]

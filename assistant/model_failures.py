@@ -42,6 +42,12 @@ class CutShort(ModelOutputBroken):
     """The answer needed more room than it was given."""
 
 
+class StreamCut(ModelOutputBroken):
+    """The service ended its stream before the answer's end, or sent what is no stream."""
+
+    by_service = True
+
+
 def failure_of(error: Exception) -> ModelError | ModelMisconfigured:
     """Our error for whatever the client raised, in words of ours: what the service wrote may quote the documents."""
     if isinstance(error, (ModelError, ModelMisconfigured)):
@@ -55,7 +61,7 @@ def failure_of(error: Exception) -> ModelError | ModelMisconfigured:
     if isinstance(error, openai.APIError):  # an error event within a stream
         return coded_failure(error.code)
     if isinstance(error, (json.JSONDecodeError, UnicodeDecodeError, openai.OpenAIError, RuntimeError, ValueError)):
-        return ModelOutputBroken("The model's answer could not be read. Ask again.")
+        return StreamCut("The model's answer could not be read. Ask again.")
     raise error
 
 

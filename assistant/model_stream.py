@@ -1,5 +1,6 @@
-"""One streamed call of the Responses API: retried before it has begun, ended by a deadline that nothing stretches.
+"""One streamed call of a chat model: retried before it has begun, ended by a deadline that nothing stretches.
 
+The Responses API is called, or chat completions where a service does not offer it.
 The client's own timeout counts from read to read, so a server that drips a byte now and then holds a call open for
 ever. Here the call runs as a task on an event loop of its own thread: a deadline, or a reader who has gone, cancels it,
 and the connection closes at once.
@@ -19,12 +20,15 @@ from typing import TYPE_CHECKING, Any, Final
 import openai
 import stamina
 
-from assistant.errors import ModelOutputBroken, ModelUnavailable
-from assistant.model_failures import TRUNCATED, failure_of, retry_wait_s
+from assistant.chat_completions import ChatEvents, chat_request
+from assistant.errors import ModelUnavailable
+from assistant.model_client import asynchronous
+from assistant.model_failures import TRUNCATED, StreamCut, failure_of, retry_wait_s
 
 if TYPE_CHECKING:
     from openai.types.responses import ResponseStreamEvent
 
+NO_SUCH_MODEL: Final = ("model_not_found", "DeploymentNotFound")  # of a service that does know of responses
 TERMINAL: Final = ("response.completed", "response.incomplete", "response.failed", "error")
 MAX_WAIT_S: Final = 8.0  # for one retry
 GRACE_S: Final = 2.0  # for the loop's thread to report its own deadline
@@ -41,32 +45,30 @@ class ModelStream:
     """
 
     def __init__(self, client: openai.OpenAI, *, attempts: int = 3, backoff_s: float = 0.5) -> None:
-        self._client = openai.AsyncOpenAI(
-            api_key=client.api_key,
-            organization=client.organization,
-            project=client.project,
-            base_url=client.base_url,
-            default_headers=client._custom_headers,
-            max_retries=0,
-        )
+        self._client = asynchronous(client)
+        self._chats = False  # whether the service was found to offer chat completions only
         self._attempts = attempts
         self._backoff_s = backoff_s
         self._lock = threading.Lock()
         self._loop: asyncio.AbstractEventLoop | None = None
 
-    def events(self, request: Mapping[str, Any], *, deadline_s: float) -> Generator[ResponseStreamEvent, None, None]:
+    def events(
+        self, request: Mapping[str, Any], *, deadline_s: float, begin_s: float | None = None
+    ) -> Generator[ResponseStreamEvent, None, None]:
         """Yield the events of one response; the last one is terminal. Closing the iterator ends the call.
 
         Args:
             request: arguments of `responses.create`, without `stream`.
             deadline_s: for everything: connecting, retries, waiting, reading.
+            begin_s: until the first word of the answer; as `deadline_s` when not given.
 
         Raises:
             ModelError, ModelMisconfigured: see model_failures.
         """
         arrived: queue.SimpleQueue[ResponseStreamEvent | Exception] = queue.SimpleQueue()
         deadline = time.monotonic() + deadline_s
-        call = self._submit(self._call(request, deadline, arrived))
+        begin_by = deadline if begin_s is None else min(deadline, time.monotonic() + begin_s)
+        call = self._submit(self._call(request, deadline, begin_by, arrived))
         try:
             while True:
                 try:
@@ -85,16 +87,21 @@ class ModelStream:
         self,
         request: Mapping[str, Any],
         deadline: float,
+        begin_by: float,
         arrived: queue.SimpleQueue[ResponseStreamEvent | Exception],
     ) -> None:
         try:
-            async with asyncio.timeout(max(0.0, deadline - time.monotonic())):
-                stream, event = await self._begun(request, deadline)
+            async with asyncio.timeout(max(0.0, begin_by - time.monotonic())) as limit:
+                stream, event = await self._begun(request, begin_by)
                 try:
                     arrived.put(event)
+                    waits = True
                     while event.type not in TERMINAL:
                         event = await anext(stream)
                         arrived.put(event)
+                        if waits and event.type == "response.output_text.delta":
+                            waits = False
+                            limit.reschedule(asyncio.get_running_loop().time() + deadline - time.monotonic())
                     with contextlib.suppress(Exception):
                         async with asyncio.timeout(TAIL_S):
                             async for _ in stream:
@@ -102,13 +109,13 @@ class ModelStream:
                 finally:
                     await stream.close()
         except StopAsyncIteration:  # the SDK raises nothing for a stream that ends early and cleanly
-            arrived.put(ModelOutputBroken(TRUNCATED))
+            arrived.put(StreamCut(TRUNCATED))
         except Exception as error:
             arrived.put(error)
 
     async def _begun(
         self, request: Mapping[str, Any], deadline: float
-    ) -> tuple[openai.AsyncStream[ResponseStreamEvent], ResponseStreamEvent]:
+    ) -> tuple[openai.AsyncStream[ResponseStreamEvent] | ChatEvents, ResponseStreamEvent]:
         """Call until a first event has come; after that nothing is tried again."""
 
         def wait_s(error: Exception) -> float | bool:
@@ -124,15 +131,30 @@ class ModelStream:
             wait_jitter=self._backoff_s / 2,
         ):
             with attempt:
-                stream = await self._client.responses.create(**request, stream=True)
+                stream = await self._opened(request)
                 try:
                     return stream, await anext(stream)
                 except StopAsyncIteration:
-                    raise ModelOutputBroken(TRUNCATED) from None
+                    raise StreamCut(TRUNCATED) from None
                 except BaseException:
                     await stream.close()
                     raise
         raise AssertionError("the retry context ends by returning or raising")
+
+    async def _opened(self, request: Mapping[str, Any]) -> openai.AsyncStream[ResponseStreamEvent] | ChatEvents:
+        """A response, or a chat completion where the service knows nothing of responses."""
+        if not self._chats:
+            try:
+                stream: openai.AsyncStream[ResponseStreamEvent] = await self._client.responses.create(
+                    **request, stream=True
+                )
+                return stream
+            except openai.APIStatusError as error:
+                if error.status_code not in (404, 405) or error.code in NO_SUCH_MODEL:
+                    raise
+        chunks = await self._client.chat.completions.create(**chat_request(request), stream=True)
+        self._chats = True
+        return ChatEvents(chunks)
 
     def _submit(self, call: Coroutine[Any, Any, None]) -> Future[None]:
         with self._lock:

@@ -19,6 +19,7 @@ from typing import Any, Final
 from assistant.model import Context, Passage
 
 CODE_BYTES: Final = 6
+FRAME_BYTES: Final = 256  # roles, separators and the words that introduce a schema, generously
 _LINE: Final = re.compile(r"\s+")
 # What a person does not see and a model reads: zero-width and bidirectional controls, and the tag block. The joiners
 # that scripts need (U+200C, U+200D) stay. Quotes are found without these characters too.
@@ -66,6 +67,7 @@ class Prompt:
 
     instructions: str
     version: str  # "answer-" and 8 hex digits
+    sent_bytes: int  # of what is sent whatever the question: rules, schema, and what the API puts around them
 
 
 @functools.cache
@@ -74,7 +76,8 @@ def answer_prompt() -> Prompt:
     text = resources.files("assistant").joinpath("prompts/answer.md").read_text("utf-8").strip()
     form = source_message("{question}", Context((), 0, earlier="{earlier}"), code="{code}")
     digest = hashlib.sha256(json.dumps([text, ANSWER_SCHEMA, form, _UNSEEN.pattern], sort_keys=True).encode())
-    return Prompt(text, f"answer-{digest.hexdigest()[:8]}")
+    sent_bytes = len(text.encode()) + len(json.dumps(ANSWER_SCHEMA)) + FRAME_BYTES
+    return Prompt(text, f"answer-{digest.hexdigest()[:8]}", sent_bytes)
 
 
 def source_message(question: str, context: Context, *, code: str | None = None) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
+from assistant.gateway import Call, CallsModel
 from assistant.model import Answerer, Context, DraftClaim, DraftEnd, Evidence, Passage
 from ingest.redaction import Redaction, Redactor
 from retrieval.model import SearchResult
@@ -16,6 +17,11 @@ class RedactingAnswerer:
     def __init__(self, answerer: Answerer, redactor: Redactor) -> None:
         self._answerer = answerer
         self._redactor = redactor
+
+    def for_call(self, call: Call) -> RedactingAnswerer:
+        """As the answerer it asks, which is bound to the call."""
+        bound = self._answerer.for_call(call) if isinstance(self._answerer, CallsModel) else self._answerer
+        return RedactingAnswerer(bound, self._redactor)
 
     @property
     def name(self) -> str:

@@ -18,9 +18,9 @@ from importlib import resources
 from typing import TYPE_CHECKING, Any, Final
 
 from assistant.errors import ModelError, ModelMisconfigured, ModelOutputBroken, ModelRefused
+from assistant.gateway import Call, Gateway, nobodys_call
 from assistant.model import Usage
-from assistant.prices import estimated_usage, usage_of
-from assistant.prompting import Prompt, marked
+from assistant.prompting import FRAME_BYTES, Prompt, marked
 from ingest.redaction import Redactor
 
 if TYPE_CHECKING:
@@ -60,6 +60,7 @@ class Rewording:
         stream_factory: called at first use; gives the connection that the answering models use too.
         deadline_s: for the whole call, retries included.
         redactor: takes out of the questions what must not be sent; None sends them as they are.
+        gateway: asked before each call and told of its end; none: every call goes through.
     """
 
     def __init__(
@@ -69,57 +70,74 @@ class Rewording:
         *,
         deadline_s: float = DEADLINE_S,
         redactor: Redactor | None = None,
+        gateway: Gateway | None = None,
     ) -> None:
         self._stream = functools.cache(stream_factory)
         self._model = model
         self._deadline_s = deadline_s
         self._redactor = redactor
+        self._gateway = gateway or Gateway()
 
-    def standalone(self, question: str, earlier: Sequence[str]) -> Reworded:
+    def standalone(self, question: str, earlier: Sequence[str], *, call: Call | None = None) -> Reworded:
         """The question as it would be asked without the questions before it.
 
         Args:
             earlier: the questions of the same conversation, oldest first; the last four are sent.
+            call: in whose name, and until when at most.
 
         Raises:
             ModelError, ModelMisconfigured: no usable question came in time; `usage` is what it cost all the same.
         """
         from assistant.model_failures import REFUSED, coded_failure, incomplete_failure
 
+        call = call or nobodys_call(self._deadline_s)
         started = time.perf_counter()
         ended: Response | None = None
         begun = False
-        call = self._redactor.call() if self._redactor else None
-        if call is not None:
-            question, earlier = call.redact(question), [call.redact(one) for one in earlier]
+        redaction = self._redactor.call() if self._redactor else None
+        if redaction is not None:
+            question, earlier = redaction.redact(question), [redaction.redact(one) for one in earlier]
         message = question_message(question, earlier)
-        try:
-            with closing(self._stream().events(self._request(message), deadline_s=self._deadline_s)) as events:
-                for event in events:
-                    begun = True
-                    if event.type in ("response.refusal.delta", "response.refusal.done"):
-                        raise ModelRefused(REFUSED)
-                    if event.type == "error":
-                        raise coded_failure(event.code)
-                    if event.type in ("response.completed", "response.incomplete", "response.failed"):
-                        ended = event.response
-            if ended is None:
-                raise ModelOutputBroken("The model's question broke off before its end.")
-            if ended.status == "failed":
-                raise coded_failure(ended.error.code if ended.error else None)
-            if ended.status == "incomplete":
-                raise incomplete_failure(ended)
-            text = _question(ended.output_text)
-            if call is not None:
-                text = call.restore(text)
-        except (ModelError, ModelMisconfigured) as error:
-            if ended is not None:
-                error.usage = usage_of(ended)
-            elif begun:
-                sent = len(message) + len(standalone_prompt().instructions)
-                error.usage = estimated_usage(self._model, sent, LONGEST)
-            raise
-        return Reworded(text, usage_of(ended), round((time.perf_counter() - started) * 1000, 2))
+        prompt = standalone_prompt()
+        sent_bytes = len(message.encode("utf-8", "replace")) + prompt.sent_bytes
+        with self._gateway.call(
+            call, self._model, sent_bytes=sent_bytes, max_output_tokens=MAX_OUTPUT_TOKENS
+        ) as account:
+            deadline_s = min(self._deadline_s, call.deadline - time.monotonic())
+            try:
+                with closing(self._stream().events(self._request(message), deadline_s=deadline_s)) as events:
+                    for event in events:
+                        begun = True
+                        if event.type in ("response.refusal.delta", "response.refusal.done"):
+                            raise ModelRefused(REFUSED)
+                        if event.type == "error":
+                            raise coded_failure(event.code)
+                        if event.type in ("response.completed", "response.incomplete", "response.failed"):
+                            ended = event.response
+                if ended is None:
+                    raise ModelOutputBroken("The model's question broke off before its end.")
+                if ended.status == "failed":
+                    raise coded_failure(ended.error.code if ended.error else None)
+                if ended.status == "incomplete":
+                    raise incomplete_failure(ended)
+                text = _question(ended.output_text)
+                if redaction is not None:
+                    text = redaction.restore(text)
+            except (ModelError, ModelMisconfigured) as error:
+                if begun:
+                    error.usage = self._used(ended, len(message))
+                raise
+            finally:
+                if begun:
+                    account.used(self._used(ended, len(message)))
+        return Reworded(text, account.usage, round((time.perf_counter() - started) * 1000, 2))
+
+    def _used(self, ended: Response | None, sent_chars: int) -> Usage:
+        """What the service reports, or an estimate where it was cut off before."""
+        if ended is not None and ended.usage is not None:
+            return self._gateway.prices.usage_of(ended, self._model)
+        sent_chars += len(standalone_prompt().instructions)
+        return self._gateway.prices.estimated_usage(self._model, sent_chars, LONGEST)
 
     def _request(self, message: str) -> dict[str, Any]:
         prompt = standalone_prompt()
@@ -147,11 +165,16 @@ def standalone_prompt() -> Prompt:
     """The rules of completing, and a version that changes with them."""
     text = resources.files("assistant").joinpath("prompts/standalone.md").read_text("utf-8").strip()
     digest = hashlib.sha256(json.dumps([text, SCHEMA, EARLIER, SENT_CHARS], sort_keys=True).encode())
-    return Prompt(text, f"standalone-{digest.hexdigest()[:8]}")
+    sent_bytes = len(text.encode()) + len(json.dumps(SCHEMA)) + FRAME_BYTES
+    return Prompt(text, f"standalone-{digest.hexdigest()[:8]}", sent_bytes)
 
 
 def rewording_from(
-    setting: str | None, client_factory: Callable[[], openai.OpenAI], redactor: Redactor | None = None
+    setting: str | None,
+    client_factory: Callable[[], openai.OpenAI],
+    *,
+    redactor: Redactor | None = None,
+    gateway: Gateway | None = None,
 ) -> Rewording | None:
     """Completing by the first model that QUOTH_MODELS names; None for None. Connects when it is first asked."""
     name = (setting or "").split(",")[0].strip()
@@ -163,7 +186,7 @@ def rewording_from(
 
         return ModelStream(client_factory(), attempts=2)
 
-    return Rewording(stream, name, redactor=redactor)
+    return Rewording(stream, name, redactor=redactor, gateway=gateway)
 
 
 def question_message(question: str, earlier: Sequence[str]) -> str:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from assistant.limits import MOST, Limit, limits_from
 from ingest.errors import ConfigurationError
 
 
@@ -33,6 +34,14 @@ SETTINGS: Final = (
     Setting("QUOTH_RERANKER_KEY", "", "key of the service behind QUOTH_RERANKER=http:URL", secret=True),
     Setting("QUOTH_CHECKER", "local", "local, onnx:FOLDER, hub:REPO@REVISION or chat: judges support"),
     Setting("QUOTH_MODELS", "", "comma-separated chain of chat models; unset: quoted answers, no language model"),
+    Setting("QUOTH_BUDGET_USD_MONTH", "", "US dollars that models may cost in a month, all told; unset: no limit"),
+    Setting(
+        "QUOTH_LIMITS",
+        "",
+        "WHO AMOUNT requests|tokens|USD/minute|day|month, separated by commas, or @FILE with one a line; WHO is user, "
+        "user:NAME, team, team:NAME or organisation",
+    ),
+    Setting("QUOTH_PRICES", "", "JSON or TOML file with prices of models, US dollars for a million tokens"),
     Setting("QUOTH_ORIGINALS", "", "fsspec address of the stored originals; unset: QUOTH_HOME/originals"),
     Setting("QUOTH_WORKERS", "", "files that one worker reads at a time; unset: 2 to 4, by the machine's cores"),
     Setting(
@@ -68,6 +77,8 @@ class Settings:
     reranker: str
     checker: str
     models: str | None
+    limits: tuple[Limit, ...]
+    prices: str | None
     originals: str
     workers: int
     rebuild: bool
@@ -98,6 +109,13 @@ class Settings:
             reranker=values["QUOTH_RERANKER"],
             checker=values["QUOTH_CHECKER"],
             models=values["QUOTH_MODELS"] or None,
+            limits=limits_from(
+                values["QUOTH_LIMITS"],
+                _number("QUOTH_BUDGET_USD_MONTH", values["QUOTH_BUDGET_USD_MONTH"], 0, MOST)
+                if values["QUOTH_BUDGET_USD_MONTH"]
+                else None,
+            ),
+            prices=values["QUOTH_PRICES"] or None,
             originals=values["QUOTH_ORIGINALS"] or str(home / "originals"),
             workers=int(_number("QUOTH_WORKERS", values["QUOTH_WORKERS"] or str(_usual_workers()), 1, 64)),
             rebuild=_yes("QUOTH_REBUILD", values["QUOTH_REBUILD"]),

@@ -13,8 +13,9 @@ from pathlib import Path
 from typing import Final, Literal
 
 from sqlalchemy import Connection, Engine, create_engine, event, make_url, text
-from sqlalchemy.engine.interfaces import DBAPIConnection
+from sqlalchemy.engine.interfaces import DBAPIConnection, IsolationLevel
 from sqlalchemy.exc import DBAPIError, InvalidatePoolError, OperationalError, ProgrammingError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.pool import ConnectionPoolEntry, NullPool, PoolProxiedConnection
 
 from ingest.access import Reader
@@ -123,6 +124,13 @@ class Database:
             yield connection
 
     @contextmanager
+    def counting(self, reader: Reader) -> Iterator[Connection]:
+        """As `recording`, for counters that many change at a time: each statement sees what others have committed."""
+        with self._begin("reader", isolation_level="READ COMMITTED") as connection:
+            _set_principal(connection, reader)
+            yield connection
+
+    @contextmanager
     def working(self) -> Iterator[Connection]:
         """A transaction of the worker, which sees every row; ingestion and the owners' acts only."""
         with self._begin("worker") as connection:
@@ -135,9 +143,12 @@ class Database:
             yield connection
 
     @contextmanager
-    def _begin(self, role: Role) -> Iterator[Connection]:
+    def _begin(self, role: Role, *, isolation_level: IsolationLevel | None = None) -> Iterator[Connection]:
+        engine = self.engine(role)
+        if isolation_level is not None:
+            engine = engine.execution_options(isolation_level=isolation_level)  # the same pool
         try:
-            with self.engine(role).begin() as connection:
+            with engine.begin() as connection:
                 connection.info.pop(PENDING, None)  # of a transaction that was rolled back
                 yield connection
                 sealed = self.trail.seal(connection) if connection.info.get(PENDING) else None
@@ -145,6 +156,8 @@ class Database:
                 self.trail.witness(sealed)
         except OperationalError as error:
             raise ServiceError(f"The database does not answer: {_first_line(error)} Try again in a moment.") from error
+        except PoolTimeout as error:
+            raise ServiceError("The database is too busy: no connection came free. Try again in a moment.") from error
 
     def migrate(self, locations: Sequence[Path] = (MIGRATIONS,)) -> bool:
         """Bring roles and tables up to date; returns whether anything had to be done.

@@ -8,6 +8,7 @@ mask was made for, it is made anew.
 
 from __future__ import annotations
 
+import hashlib
 import threading
 import time
 from collections import Counter, OrderedDict
@@ -82,6 +83,14 @@ class Mask:
         for analyzer, rows in sorted(self.ranges.items()):
             chunks[language_of(analyzer)] += int(rows["chunks"].sum())
         return tuple(language for language, _ in chunks.most_common())
+
+    @cached_property
+    def digest(self) -> str:
+        """Of which documents are readable, by what they were indexed as: equal for readers who may read the same."""
+        whole = hashlib.sha256()
+        for analyzer, rows in sorted(self.ranges.items()):
+            whole.update(analyzer.encode() + b"\0" + rows[np.argsort(rows["first"])].tobytes())
+        return whole.hexdigest()
 
     @cached_property
     def readable(self) -> NDArray[np.bool_]:

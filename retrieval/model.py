@@ -55,4 +55,5 @@ class SearchResult:
     route: Literal["", "exact", "hnsw"] = ""  # how neighbours were found; "": they were not asked for
     readable_chunks: int = 0  # that the search chose from
     filters: tuple[str, ...] = ()  # in words: what the search was narrowed to
+    readable: str = ""  # a digest of all that the reader may search; equal for readers who may read the same
     searched: str = ""  # what was searched for: the question, with what it leans on in its conversation

@@ -117,6 +117,7 @@ class Search:
         documents = documents_of(self._database, reader, narrowing, collection) if narrowing else None
         with self._database.reading(reader) as connection:
             mask = self._masks.mask(connection, reader, collection)
+            rights = mask.digest
             if documents is not None:
                 mask = mask.restricted(documents)
             clock.lap("mask")
@@ -151,6 +152,7 @@ class Search:
             route,
             mask.chunks,
             (*wanted.in_words(), *(narrowing.in_words() if narrowing else ()), *_collection_in_words(collection)),
+            rights,
         )
 
     def _bounded(self, question: str) -> tuple[str, list[str]]:

@@ -24,10 +24,10 @@ import sys
 import threading
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Any, Final, Self
+from typing import Any, Final, Literal, Self
 
 import uvicorn
 from openai.types import CreateEmbeddingResponse, Embedding, Model
@@ -116,13 +116,23 @@ class LoopbackModel:
     """The server, on a free port of the loopback interface; use it in a `with`.
 
     Attributes:
-        requests: every body received at /v1/responses, in order.
+        requests: every body received for an answer, in order.
+        paths: where each of them was received, with its query.
         embedded: every body received at /v1/embeddings, in order.
         cancelled: how many streams the client left before their end.
     """
 
-    def __init__(self, *, mode: str = "honest", port: int = 0) -> None:
+    def __init__(
+        self,
+        *,
+        mode: str = "honest",
+        port: int = 0,
+        interface: Literal["responses", "chat"] = "responses",
+        shutdowns: Mapping[str, str] | None = None,
+    ) -> None:
         self._mode = mode
+        self._shutdowns = shutdowns or {}
+        self.paths: list[str] = []
         self.requests: list[dict[str, Any]] = []
         self.embedded: list[dict[str, Any]] = []
         self.cancelled = 0
@@ -130,10 +140,15 @@ class LoopbackModel:
         self._socket = socket.create_server(("127.0.0.1", port))
         self.port: int = self._socket.getsockname()[1]
         routes = [
-            Route("/v1/responses", self._responses, methods=["POST"]),
             Route("/v1/embeddings", self._embeddings, methods=["POST"]),
             Route("/v1/models", self._models),
+            Route("/openai/v1/models", self._models),
         ]
+        if interface == "responses":
+            places = ("/v1/responses", "/openai/v1/responses", "/openai/responses")  # the last two are Azure's
+            routes += [Route(place, self._responses, methods=["POST"]) for place in places]
+        else:
+            routes.append(Route("/v1/chat/completions", self._chat, methods=["POST"]))
         config = uvicorn.Config(Starlette(routes=routes), log_level="critical", timeout_graceful_shutdown=1)
         self._server = uvicorn.Server(config)
         self._thread = threading.Thread(target=self.serve, daemon=True)
@@ -164,7 +179,12 @@ class LoopbackModel:
 
     async def _models(self, request: Request) -> Response:
         names = [*(f"double-{mode}" for mode in MODES), *CHAT_MODELS, *EMBEDDING_MODELS]
-        models = [Model(id=name, created=0, object="model", owned_by="double").model_dump() for name in names]
+        models = [
+            Model(
+                id=name, created=0, object="model", owned_by="double", shutdown_date=self._shutdowns.get(name)
+            ).model_dump()
+            for name in names
+        ]
         return JSONResponse({"object": "list", "data": models})
 
     async def _embeddings(self, request: Request) -> Response:
@@ -194,7 +214,7 @@ class LoopbackModel:
 
     async def _responses(self, request: Request) -> Response:
         body = await request.json()
-        self.requests.append(body)
+        self._note(request, body)
         try:
             _check_key(request)
             mode = self._mode_of(body)
@@ -208,6 +228,24 @@ class LoopbackModel:
             *_, last = _events(body, mode)
             return JSONResponse(last.response.model_dump(mode="json"), headers=_headers())
         return StreamingResponse(self._stream(body, mode), media_type="text/event-stream", headers=_headers())
+
+    async def _chat(self, request: Request) -> Response:
+        chat = await request.json()
+        self._note(request, chat)
+        try:
+            _check_key(request)
+            mode = self._mode_of(chat)
+            body = responses_body(chat)
+            validate(body)
+            self._fail_early(mode, body)
+        except Problem as problem:
+            return _error(problem)
+        stream = self._stream(body, mode, chat_chunks)
+        return StreamingResponse(stream, media_type="text/event-stream", headers=_headers())
+
+    def _note(self, request: Request, body: dict[str, Any]) -> None:
+        self.requests.append(body)
+        self.paths.append(request.url.path + ("?" + request.url.query if request.url.query else ""))
 
     def _mode_of(self, body: dict[str, Any]) -> str:
         model = str(body.get("model"))
@@ -236,10 +274,12 @@ class LoopbackModel:
         if mode == "too-long" and len(passages_of(_message(body))) > 2:
             raise Problem(400, "context_length_exceeded", "Your input exceeds the context window of this model.")
 
-    async def _stream(self, body: dict[str, Any], mode: str) -> AsyncIterator[bytes]:
+    async def _stream(
+        self, body: dict[str, Any], mode: str, encode: Callable[[Any], bytes] | None = None
+    ) -> AsyncIterator[bytes]:
         whole = False
         try:
-            async for chunk in _faulty(_events(body, mode), mode):
+            async for chunk in _faulty(_events(body, mode), mode, encode or response_event):
                 yield chunk
             whole = True
         except ConnectionAbortedError:
@@ -397,7 +437,7 @@ def _require(holds: bool, message: str) -> None:
 
 
 def _check_key(request: Request) -> None:
-    key = request.headers.get("authorization", "").removeprefix("Bearer ").strip()
+    key = request.headers.get("authorization", "").removeprefix("Bearer ").strip() or request.headers.get("api-key", "")
     if not key or key == "wrong":
         raise Problem(401, "invalid_api_key", "Incorrect API key provided.")
 
@@ -490,7 +530,7 @@ def _events(body: dict[str, Any], mode: str) -> Iterator[Any]:
     )
 
 
-async def _faulty(events: Iterator[Any], mode: str) -> AsyncIterator[bytes]:
+async def _faulty(events: Iterator[Any], mode: str, encode: Callable[[Any], bytes]) -> AsyncIterator[bytes]:
     """The events as bytes, with what the mode does to a stream."""
     deltas = 0
     if mode == "silent":
@@ -517,13 +557,72 @@ async def _faulty(events: Iterator[Any], mode: str) -> AsyncIterator[bytes]:
                 }
                 yield f"event: error\ndata: {json.dumps(data)}\n\n".encode()
                 return
-        yield f"event: {event.type}\ndata: {event.model_dump_json()}\n\n".encode()
+        yield encode(event)
         if is_delta and mode == "slow":
             await asyncio.sleep(0.5)
         while mode == "drip" and event.type == "response.output_text.done":
             yield b": keep-alive\n\n"
             await asyncio.sleep(0.05)
     yield b"data: [DONE]\n\n"
+
+
+def response_event(event: Any) -> bytes:
+    return f"event: {event.type}\ndata: {event.model_dump_json()}\n\n".encode()
+
+
+def chat_chunks(event: Any) -> bytes:
+    """The same as chunks of a chat completion; nothing for events that it has not."""
+
+    def chunk(delta: dict[str, Any], finish: str | None = None) -> bytes:
+        choices = [{"index": 0, "delta": delta, "finish_reason": finish}]
+        return _chunk({"choices": choices})
+
+    if event.type == "response.output_text.delta":
+        return chunk({"content": event.delta})
+    if event.type == "response.refusal.delta":
+        return chunk({"refusal": event.delta})
+    if event.type == "response.failed":
+        return _chunk({"error": {"message": "The model failed.", "code": "server_error"}})
+    if event.type not in ("response.completed", "response.incomplete"):
+        return b""
+    details = event.response.incomplete_details
+    reason = {None: "stop", "max_output_tokens": "length"}.get(details and details.reason, "content_filter")
+    used = event.response.usage
+    usage = {
+        "prompt_tokens": used.input_tokens,
+        "completion_tokens": used.output_tokens,
+        "total_tokens": used.total_tokens,
+        "prompt_tokens_details": {"cached_tokens": used.input_tokens_details.cached_tokens},
+    }
+    return chunk({}, reason) + _chunk({"choices": [], "usage": usage})
+
+
+def _chunk(content: dict[str, Any]) -> bytes:
+    frame = {"id": "chatcmpl-1", "object": "chat.completion.chunk", "created": 0, "model": "double"}
+    return f"data: {json.dumps({**frame, **content})}\n\n".encode()
+
+
+def responses_body(chat: dict[str, Any]) -> dict[str, Any]:
+    """What a request of chat completions would be as one of responses, so that the same rules hold for it.
+
+    Raises:
+        Problem: with status 400, for what the older interface does not know.
+    """
+    known = {"model", "messages", "response_format", "max_tokens", "stream", "stream_options"}
+    if unknown := sorted(set(chat) - known):
+        raise Problem(400, "unknown_parameter", f"Unknown parameter: {unknown[0]!r}.")
+    messages = chat.get("messages", [])
+    _require([one.get("role") for one in messages] == ["system", "user"], "a system and a user message are required.")
+    form = chat.get("response_format", {})
+    return {
+        "model": chat["model"],
+        "instructions": messages[0]["content"],
+        "input": messages[1:],
+        "text": {"format": {"type": form.get("type"), **form.get("json_schema", {})}},
+        "max_output_tokens": chat.get("max_tokens"),
+        "store": False,
+        "stream": chat.get("stream"),
+    }
 
 
 def _pieces(text: str) -> Iterator[str]:

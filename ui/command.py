@@ -24,6 +24,7 @@ from ui import (
     queue_commands,
     running_commands,
     sync_commands,
+    usage_commands,
     version_commands,
 )
 
@@ -117,6 +118,7 @@ def parser() -> argparse.ArgumentParser:
         evaluation_commands,
         improvement_commands,
         audit_commands,
+        usage_commands,
     ):
         module.add_commands(commands)
     return root

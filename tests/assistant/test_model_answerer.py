@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import socket
 import threading
 import time
@@ -11,13 +12,16 @@ from collections.abc import Callable, Iterator
 import openai
 import pytest
 
+from assistant.chat_completions import chat_request
 from assistant.citing import Unresolved, resolve
 from assistant.errors import ModelError, ModelMisconfigured, ModelOutputBroken, ModelRefused, ModelUnavailable
+from assistant.gateway import Call
 from assistant.grounding import LocalChecker
 from assistant.model import Context, DraftClaim, DraftEnd, Passage, Resolved
 from assistant.model_answerer import ModelAnswerer, model_chain_from
 from assistant.model_stream import ModelStream
 from assistant.prompting import answer_prompt
+from ingest.access import Reader
 from ingest.errors import ConfigurationError
 from ingest.model import DocumentId
 from retrieval.model import SearchResult
@@ -128,6 +132,27 @@ def test_the_request_keeps_documents_out_of_the_instructions(
     assert request["prompt_cache_key"] == answer_prompt().version == answerer().prompt_version
     assert request["instructions"] == answer_prompt().instructions
     assert "Parental" not in request["instructions"] and "Parental" in request["input"][0]["content"]
+
+
+def test_what_comes_before_the_sources_is_the_same_for_every_question_and_reader(
+    stream: ModelStream, double: LoopbackModel
+) -> None:
+    """A provider keeps a prefix warm only while it is the same to the byte; what changes stands in the last message."""
+    prefixes, messages = set(), set()
+    until = time.monotonic() + 120
+    for number, name in enumerate(("ann", "bo", "")):
+        context = Context((passage(f"Parental leave is {number} weeks.", "P1"),), 9)
+        call = Call(Reader(name, frozenset()), "answer", None, until, until)
+        bound = ModelAnswerer(stream, "gpt-6-luna").for_call(call)
+        drafted(bound, context, f"How many weeks is parental leave, {number}?")
+        request = dict(double.requests[-1])
+        chat = chat_request(request)
+        assert [one["role"] for one in chat["messages"]] == ["system", "user"]
+        assert chat["messages"][0]["content"] == answer_prompt().instructions
+        messages.add(request.pop("input")[0]["content"])
+        prefixes.add(json.dumps(request))
+    assert (len(prefixes), len(messages)) == (1, 3)
+    assert all(message.rindex("<<QUESTION") > message.rindex("<<END SOURCES") for message in messages)
 
 
 def test_what_the_passages_do_not_say_is_missing(answerer: Callable[..., ModelAnswerer]) -> None:

@@ -1,0 +1,174 @@
+"""The gate that every call of a chat model passes: who calls, whether it may, and what became of it.
+
+    with gateway.call(call, model, sent_bytes=9_000, max_output_tokens=3_000) as account:
+        ...                        # the call itself
+        account.used(usage)
+
+A model that keeps failing is left alone (breaker.py); what a call may cost at most is reserved before it and settled
+after it, and its record kept (budgets.py).
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Final, Literal, Protocol, Self, runtime_checkable
+
+from assistant.breaker import Breakers, Pass
+from assistant.budgets import Budgets, Reservation
+from assistant.errors import ModelError, ModelMisconfigured, ModelOutputBroken, ModelRefused, ModelUnavailable
+from assistant.model import Answerer, AnswerId, Usage
+from assistant.prices import Prices
+from ingest.access import Reader
+
+LEAST_S: Final = 0.2  # left of the deadline for which a call is worth beginning
+
+Status = Literal["done", "refused", "unavailable", "broken", "misconfigured", "left"]
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """In whose name a model is called, what for and until when."""
+
+    reader: Reader
+    purpose: str  # "answer", "standalone" ...
+    answer: AnswerId | None  # that it is made for
+    deadline: float  # time.monotonic() at which it is given up
+    begin_by: float  # by which its first word must have come; at most `deadline`
+
+
+@runtime_checkable
+class CallsModel(Answerer, Protocol):
+    """An answerer that calls a model in somebody's name."""
+
+    def for_call(self, call: Call) -> Answerer: ...
+
+
+def called(answerers: Sequence[Answerer], reader: Reader, answer: AnswerId, *, deadline: float) -> Iterator[Answerer]:
+    """The answerers of a chain, each bound to its call when its turn comes.
+
+    A model whose first word does not come within its share of the time left is given up, so that the next has a turn;
+    one that has begun may use all of it.
+    """
+    left = sum(isinstance(one, CallsModel) for one in answerers)
+    for one in answerers:
+        if isinstance(one, CallsModel):
+            now = time.monotonic()
+            begin_by = now + max(0.0, deadline - now) / left
+            left -= 1
+            yield one.for_call(Call(reader, "answer", answer, deadline, begin_by))
+        else:
+            yield one
+
+
+def nobodys_call(deadline_s: float) -> Call:
+    """A call that nobody is charged for: of tools that use a model without a store."""
+    deadline = time.monotonic() + deadline_s
+    return Call(Reader("", frozenset()), "answer", None, deadline, deadline)
+
+
+class Account:
+    """One call under way; leaving the `with` settles it, whatever happened."""
+
+    def __init__(self, leave: Pass | None, budgets: Budgets | None, reservation: Reservation | None) -> None:
+        self._leave = leave
+        self._budgets = budgets
+        self._reservation = reservation
+        self._started = time.perf_counter()
+        self.usage = Usage()  # what it has used, as far as is known
+
+    def used(self, usage: Usage) -> None:
+        self.usage = usage
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._leave is not None:
+            _tell(self._leave, error)
+        if self._budgets is not None and self._reservation is not None:
+            ms = round((time.perf_counter() - self._started) * 1000, 2)
+            self._budgets.settle(self._reservation, status_of(error), self.usage, ms)
+
+
+class Gateway:
+    """What stands between this process and its models. Threads share it.
+
+    Args:
+        breakers: none: a failing model is called again and again.
+        budgets: none: nothing is limited or recorded.
+    """
+
+    def __init__(
+        self, breakers: Breakers | None = None, budgets: Budgets | None = None, prices: Prices | None = None
+    ) -> None:
+        self._breakers = breakers
+        self._budgets = budgets
+        self.prices = prices or Prices()
+
+    def call(self, call: Call, model: str, *, sent_bytes: int, max_output_tokens: int) -> Account:
+        """Leave for one call; use it in a `with`.
+
+        Args:
+            sent_bytes: of everything that is sent, in UTF-8; no tokenizer makes more tokens of it than that.
+
+        Raises:
+            ModelUnavailable: no time is left, or the model's breaker is open.
+            LimitReached: a limit leaves too little for it.
+            ModelMisconfigured: its price is not known, and a limit on money holds.
+            ServiceError: the database does not answer.
+        """
+        left_s = call.deadline - time.monotonic()
+        if left_s < LEAST_S:
+            raise ModelUnavailable("No time was left for it.")
+        # what else a model is asked for has a deadline of its own, and being too slow for that is not being down
+        circuit = model if call.purpose == "answer" else f"{model} for {call.purpose}"
+        leave = self._breakers.enter(circuit) if self._breakers is not None else None
+        try:
+            reservation = None
+            if self._budgets is not None:
+                reservation = self._budgets.reserve(
+                    call.reader,
+                    call.purpose,
+                    model,
+                    call.answer,
+                    tokens=sent_bytes + max_output_tokens,
+                    cost_usd=self.prices.most_usd(model, sent_bytes, max_output_tokens),
+                    within_s=left_s,
+                )
+        except BaseException:
+            if leave is not None:
+                leave.given_up()
+            raise
+        return Account(leave, self._budgets, reservation)
+
+
+def status_of(error: BaseException | None) -> Status:
+    """What became of a call that ended so."""
+    match error:
+        case None:
+            return "done"
+        case ModelRefused():
+            return "refused"
+        case ModelUnavailable():
+            return "unavailable"
+        case ModelMisconfigured():
+            return "misconfigured"
+        case ModelError():
+            return "broken"
+        case _:
+            return "left"
+
+
+def _tell(leave: Pass, error: BaseException | None) -> None:
+    """The breaker counts what the service does, not what it is asked for."""
+    if isinstance(error, ModelUnavailable) or (isinstance(error, ModelOutputBroken) and error.by_service):
+        leave.failed()
+    elif error is None or isinstance(error, ModelError):
+        leave.succeeded()
+    else:
+        leave.given_up()

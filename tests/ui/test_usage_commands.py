@@ -1,0 +1,57 @@
+"""`quoth usage`, over calls that a real chain of models made."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from tests.loopback_model import LoopbackModel
+
+pytestmark = pytest.mark.integration
+
+
+def test_usage_shows_what_questions_cost(environ: dict[str, str], folder_of: Callable[..., Path]) -> None:
+    folder = folder_of({"leave.txt": "Parental leave lasts twenty weeks for every parent.\n"})
+
+    def quoth(*arguments: str, code: int = 0, **settings: str) -> str:
+        done = subprocess.run(
+            [sys.executable, "-m", "ui.command", *arguments],
+            env={**environ, **settings}, capture_output=True, text=True, timeout=120,
+        )  # fmt: skip
+        assert done.returncode == code, done.stderr
+        return done.stdout if code == 0 else done.stderr
+
+    quoth("add", str(folder))
+    assert json.loads(quoth("usage", "--json")) == {
+        "by": "day", "since": None, "rows": [],
+        "total": {
+            "calls": 0, "failed": 0, "input_tokens": 0, "cached_input_tokens": 0, "output_tokens": 0, "cost_usd": 0.0,
+        },
+    }  # fmt: skip
+    with LoopbackModel() as double:
+        settings = {
+            "OPENAI_API_KEY": "any", "OPENAI_BASE_URL": double.base_url, "QUOTH_MODELS": "double-500,gpt-6-luna",
+            "QUOTH_LIMITS": "user 2 requests/day",
+        }  # fmt: skip
+        question = "How many weeks does parental leave last?"
+        answer = json.loads(quoth("ask", question, "--as", "ann", "--json", **settings))
+        assert answer["model"] == "gpt-6-luna" and answer["usage"]["cost_usd"] > 0
+        limited = json.loads(quoth("ask", question, "--as", "ann", "--json", **settings))
+    assert limited["model"] == "quoted" and limited["status"] == "answered"
+    assert limited["degraded"].startswith("Too little is left of the limit of 2 requests a day for you.")
+    assert limited["degraded"].count("2 requests") == 1
+    rows = json.loads(quoth("usage", "--by", "model", "--json"))["rows"]
+    assert [(row["model"], row["calls"], row["failed"]) for row in rows] == [("gpt-6-luna", 1, 0), ("double-500", 1, 1)]
+    assert rows[0]["cost_usd"] == pytest.approx(answer["usage"]["cost_usd"])
+    assert rows[0]["input_tokens"] == answer["usage"]["input_tokens"]
+    today = datetime.now(UTC).date().isoformat()
+    head, day, total = quoth("usage", "--since", today).splitlines()
+    assert head.split()[:2] == ["day", "calls"] and day.startswith(today) and total.split()[:3] == ["total", "2", "1"]
+    assert "ann" in quoth("usage", "--by", "user")
+    assert "not a day" in quoth("usage", "--since", "yesterday", code=2)
