@@ -109,8 +109,9 @@ def _manage(quoth: Quoth, reader: Reader, talk: Talk, *, is_open: bool, begin_ne
             st.caption("Copy it now: it is shown only this once.")
         if st.session_state.get(DELETING) == str(talk.id):
             st.warning("Its questions, answers, links and feedback go for good.")
-            if st.button("Delete for good", key=f"delete-sure-{talk.id}", type="primary", on_click=delete) and is_open:
-                st.rerun()
+            if st.button("Delete for good", key=f"delete-sure-{talk.id}", type="primary"):
+                delete()  # no callback: after it the list would be drawn without this button, and never get here
+                st.rerun(scope="app" if is_open else "fragment")
 
 
 def _rename(quoth: Quoth, reader: Reader, talk: Talk) -> None:
