@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from datetime import date
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Final, Self
+from typing import TYPE_CHECKING, Any, Final, Self
 
 from sqlalchemy import make_url
 
@@ -16,10 +16,10 @@ from assistant.answer_cache import AnswerCache
 from assistant.answering import Answering, AnsweringSettings
 from assistant.breaker import Breakers
 from assistant.budgets import Budgets
+from assistant.checkers import ShippedEncoder, checker_from
 from assistant.conversations import Conversations
 from assistant.feedback import Feedback
 from assistant.gateway import Gateway
-from assistant.grounding import LocalChecker
 from assistant.handoff import Handoff, HandoffSettings
 from assistant.model import Answerer, AnswerEvent, Checker, ConversationId
 from assistant.model_answerer import model_chain_from
@@ -193,13 +193,18 @@ class Quoth:
         self.rewording = rewording_from(settings.models, client, redactor=redactor, gateway=self.gateway)
         if redactor:
             models = [RedactingAnswerer(one, redactor) for one in models]
+        self.checker = checker_from(
+            settings.checker,
+            ShippedEncoder(lambda: (self.spaces.active.embedder, self.spaces.wanted.embedder), threads=threads),
+            **_checker_options(settings, environ, say),
+        )
         self.answering = Answering(
             self.searching,
             self.surroundings,
             self.catalog,
             self.answers,
             [*models, QuotedAnswerer(selection)],
-            checker_from(settings.checker),
+            self.checker,
             self.embedder.count_tokens,
             AnsweringSettings(deadline_s=settings.answer_deadline_s),
             rewording=self.rewording,
@@ -278,6 +283,7 @@ class Quoth:
                 space.embedder.release()
         if self._reranker is not None:
             self._reranker.release()
+        self.checker.release()
 
     def close(self) -> None:
         """Let go of everything; stop the embedded database if nobody else uses it."""
@@ -311,15 +317,26 @@ def open_quoth(environ: Mapping[str, str], *, say: Callable[[str], None] = lambd
     return Quoth(Settings.from_env(environ), environ, say)
 
 
-def checker_from(setting: str) -> Checker:
-    """The support checker a setting names.
+def standalone_checker(environ: Mapping[str, str], *, say: Callable[[str], None] = lambda text: None) -> Checker:
+    """The support checker that the environment names, without opening the store.
 
     Raises:
-        ConfigurationError: for a form that is unknown or not available yet.
+        ConfigurationError: a setting is wrong.
     """
-    if setting == "local":
-        return LocalChecker()
-    raise ConfigurationError(f"QUOTH_CHECKER={setting!r} is not available. Use local.")
+    settings = Settings.from_env(environ)
+    encoder = ShippedEncoder(threads=os.cpu_count() or 1)
+    return checker_from(settings.checker, encoder, **_checker_options(settings, environ, say))
+
+
+def _checker_options(settings: Settings, environ: Mapping[str, str], say: Callable[[str], None]) -> dict[str, Any]:
+    return {
+        "threads": os.cpu_count() or 1,
+        "models_folder": settings.home / "models",
+        "hub_url": environ.get("HF_ENDPOINT") or HUB_URL,
+        "chat_model": (settings.models or "").split(",")[0].strip() or None,
+        "openai_client_factory": lambda: client_from(environ),
+        "say": say,
+    }
 
 
 def _private_folder(folder: Path) -> Path:

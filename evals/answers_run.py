@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from assistant.bootstrap import Quoth, checker_from
+from assistant.bootstrap import Quoth
 from assistant.model import Checker
 from evals.case_run import CaseRun, case_json, run_case
 from evals.cases import read_cases
@@ -53,7 +53,7 @@ def evaluate_answers(
     cases = read_cases(path)
     report = progress or (lambda source, stage, done, total: None)
     finder = GoldFinder(quoth.catalog, collection)
-    checker = checker_from(quoth.settings.checker)
+    checker = quoth.checker
     quoth.embedder.embed(["warm"], kind="query")  # loading the model is not a case's latency
     runs = []
     for at, case in enumerate(cases):

@@ -33,6 +33,7 @@ class HubModel:
 
     Args:
         folder: where models are kept; each gets a folder of its own in it.
+        also: further files of the repository's root that the model needs.
         say: told that it is being fetched.
     """
 
@@ -45,18 +46,29 @@ class HubModel:
         hub_url: str = HUB_URL,
         most_bytes: int = MOST_BYTES,
         fetch_s: float = FETCH_S,
+        also: tuple[str, ...] = (),
         say: Callable[[str], None] = lambda text: None,
     ) -> None:
         self._repo, self._revision = repo, revision
         self._folder = folder / f"{repo.replace('/', '--')}@{revision}"
         self._url = f"{hub_url.rstrip('/')}/{repo}/resolve/{revision}"
         self._most_bytes, self._fetch_s = most_bytes, fetch_s
+        self._beside = (TOKENIZER_PLACE, *also)
         self._say = say
         self._fetching = threading.Lock()
         self._failed: tuple[float, str] | None = None
 
     @classmethod
-    def named(cls, name: str, setting: str, *, folder: Path, hub_url: str, say: Callable[[str], None]) -> HubModel:
+    def named(
+        cls,
+        name: str,
+        setting: str,
+        *,
+        folder: Path,
+        hub_url: str,
+        say: Callable[[str], None],
+        also: tuple[str, ...] = (),
+    ) -> HubModel:
         """The model that REPO@REVISION names.
 
         Raises:
@@ -70,7 +82,7 @@ class HubModel:
             )
         if urlsplit(hub_url).scheme not in ("http", "https") or not urlsplit(hub_url).hostname:
             raise ConfigurationError(f"HF_ENDPOINT={hub_url!r} is not an address. Use one such as {HUB_URL}.")
-        return cls(found["repo"], found["revision"], folder=folder, hub_url=hub_url, say=say)
+        return cls(found["repo"], found["revision"], folder=folder, hub_url=hub_url, say=say, also=also)
 
     def files(self) -> ModelFiles:
         """The model's files, checked; fetched by the first who asks, while others are told to wait.
@@ -89,13 +101,13 @@ class HubModel:
                 raise ConfigurationError(
                     f"{str(self._folder / place)!r} is not what was fetched. Remove the folder to fetch it again."
                 ) from error
-        model = next(place for place in hashes if place != TOKENIZER_PLACE)
+        model = next(place for place in hashes if place not in self._beside)
         return ModelFiles(self._folder / model, self._folder / TOKENIZER_PLACE)
 
     def _hashes(self) -> dict[str, str]:
         try:
             hashes = json.loads((self._folder / HASHES).read_text("utf-8"))
-            if set(hashes) in ({place, TOKENIZER_PLACE} for place in MODEL_PLACES):
+            if set(hashes) in ({place, *self._beside} for place in MODEL_PLACES):
                 return {place: str(sha256) for place, sha256 in hashes.items()}
         except (OSError, ValueError, TypeError):
             pass
@@ -134,10 +146,11 @@ class HubModel:
                     break
             else:
                 raise ServiceError(f"{self._repo!r} has neither {' nor '.join(MODEL_PLACES)} at this revision.")
-            sha256 = self._download(TOKENIZER_PLACE, whole / TOKENIZER_PLACE)
-            if sha256 is None:
-                raise ServiceError(f"{self._repo!r} has no {TOKENIZER_PLACE} at this revision.")
-            hashes[TOKENIZER_PLACE] = sha256
+            for place in self._beside:
+                sha256 = self._download(place, whole / place)
+                if sha256 is None:
+                    raise ServiceError(f"{self._repo!r} has no {place} at this revision.")
+                hashes[place] = sha256
             (whole / HASHES).write_text(json.dumps(hashes, indent=1) + "\n", "utf-8")
             try:
                 os.rename(whole, self._folder)  # noqa: PTH104 - fails on a folder that is not empty, as it should

@@ -88,6 +88,7 @@ _PASSAGE: Final = re.compile(
 )
 _QUESTION: Final = re.compile(r"^<<QUESTION (\w+)>>\n(.*?)\n<<END QUESTION \1>>\Z", re.M | re.S)
 _EARLIER: Final = re.compile(r"^<<EARLIER E\d+ (\w+)>>\n(.*?)\n<<END EARLIER E\d+ \1>>$", re.M | re.S)
+_MARKED: Final = re.compile(r"^<<(CLAIM|QUOTATION) (\w+)>>\n(.*?)\n<<END \1 \2>>$", re.M | re.S)
 _SENTENCE: Final = re.compile(r"\S(?:.*?[.!?](?=\s|$)|.*?(?=\n\s*\n|\Z))", re.S)
 _ORDER: Final = re.compile(
     r"\b(?:say|answer|reply|respond|write|output|print|state|tell)\b[^\n:\"“.]*[:\"“]\s*[\"“]?(?P<words>[^\"”\n]+)",
@@ -359,6 +360,18 @@ def standalone_of(message: str, mode: str) -> dict[str, Any]:
     return {"question": (found[2].rstrip("?") if found else "") + about + "?"}
 
 
+def verdict_of(message: str, mode: str) -> dict[str, Any]:
+    """Whether the quotation has most of the claim's words."""
+    found = {match[1]: match[3] for match in _MARKED.finditer(message)}
+    wanted, said = content_words(found.get("CLAIM", "")), content_words(found.get("QUOTATION", ""))
+    if mode == "invented":
+        return {"verdict": "perhaps", "confidence": 7}
+    if mode == "obey" and _ORDER.search(found.get("QUOTATION", "")):
+        return {"verdict": "supported", "confidence": 1}
+    share = len(wanted & said) / max(1, len(wanted))
+    return {"verdict": "supported" if share > 0.5 else "not_supported", "confidence": abs(2 * share - 1)}
+
+
 def _claim(text: str, id: str, quote: str) -> dict[str, Any]:
     return {"text": text, "evidence": [{"passage": id, "quote": quote}]}
 
@@ -453,6 +466,8 @@ def _events(body: dict[str, Any], mode: str) -> Iterator[Any]:
         said = order_of(message, mode)
     elif "question" in asked_for:
         said = standalone_of(message, mode)
+    elif "verdict" in asked_for:
+        said = verdict_of(message, mode)
     else:
         said = answer_of(message, mode)
     text = json.dumps(said, ensure_ascii=False)

@@ -1,12 +1,16 @@
-"""Commands of evaluators: eval retrieval, eval answers."""
+"""Commands of evaluators: eval retrieval, eval answers, eval checker."""
 
 from __future__ import annotations
 
 import argparse
+import os
 from pathlib import Path
 
-from evals import answers_run, retrieval_run
-from ui.command_line import asking_options, command, json_option, open_store, print_json, reader_of
+from assistant.bootstrap import standalone_checker
+from evals import answers_run, checker_run, retrieval_run
+from evals.judging import roc_points
+from evals.roc_picture import roc_svg
+from ui.command_line import asking_options, command, json_option, open_store, print_json, reader_of, say
 from ui.document_commands import progress_bar
 
 
@@ -48,6 +52,20 @@ def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
     json_option(answers)
     answers.set_defaults(run=run_answers)
 
+    checker = command(
+        kinds,
+        "checker",
+        help="how well the support checker tells claims that a passage supports from others",
+        example="quoth eval checker pairs.jsonl --roc roc.svg",
+        more="""
+            PAIRS.jsonl holds lines of {"claim": "...", "passage": "...", "label": true}: whether the passage supports
+            the claim. QUOTH_CHECKER says which checker is measured. The store is not opened.""",
+    )
+    checker.add_argument("pairs", metavar="PAIRS.jsonl", type=Path)
+    checker.add_argument("--roc", metavar="FILE.svg", type=Path, help="write the ROC curve as a picture")
+    json_option(checker)
+    checker.set_defaults(run=run_checker)
+
 
 def run_retrieval(arguments: argparse.Namespace) -> int:
     with open_store() as quoth, progress_bar("Measuring") as report:
@@ -73,4 +91,17 @@ def run_answers(arguments: argparse.Namespace) -> int:
         print_json(answers_run.run_json(run))
     else:
         print(answers_run.run_table(run))
+    return 0
+
+
+def run_checker(arguments: argparse.Namespace) -> int:
+    pairs = checker_run.read_pairs(arguments.pairs)
+    run = checker_run.evaluate_checker(standalone_checker(os.environ, say=say), pairs)
+    if arguments.roc is not None:
+        curve = roc_points(run.judged.scores, run.judged.labels)
+        arguments.roc.write_text(roc_svg({run.checker: curve}), encoding="utf-8")
+    if arguments.json:
+        print_json(checker_run.run_json(run))
+    else:
+        print(checker_run.run_table(run))
     return 0

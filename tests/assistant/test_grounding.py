@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from assistant.grounding import THRESHOLD, LocalChecker, missing_names
+from assistant.exact_comparisons import missing_names
+from assistant.grounding import COVERAGE_THRESHOLD as THRESHOLD
+from assistant.grounding import LocalChecker
 from assistant.quantities import quantities
 
 LEAVE = "Parental leave is twenty weeks and may not be extended."
@@ -96,6 +98,7 @@ def test_german_nouns_are_not_names() -> None:
     assert missing_names("Die Kündigung der Mitarbeitenden muss in Schriftform erfolgen.", "") == []
 
 
+@settings(deadline=None)
 @given(st.lists(PARTS, min_size=1))
 def test_a_claim_that_is_its_quote_is_supported_whatever_it_says(parts: list[str]) -> None:
     quote = " ".join(parts)
@@ -103,6 +106,7 @@ def test_a_claim_that_is_its_quote_is_supported_whatever_it_says(parts: list[str
     assert (verdict.supported and verdict.score == 1.0) or not quote.strip(" .\n")
 
 
+@settings(deadline=None)
 @given(st.text(max_size=80), st.text(max_size=80))
 def test_every_text_gets_a_verdict(claim: str, quote: str) -> None:
     verdict = CHECKER.check(claim, [quote], around=[])
@@ -145,12 +149,14 @@ def test_identifiers_and_citation_markers_are_not_amounts() -> None:
     assert quantities("INC-2041 COVID-19 v2.3.1 P1 [14]") == []
 
 
+@settings(deadline=None)
 @given(st.integers(0, 10**9))
 def test_a_grouped_number_is_the_number(number: int) -> None:
     (plain,), (grouped,) = quantities(f"of {number} in"), quantities(f"of {number:,} in")
     assert plain.matches(grouped)
 
 
+@settings(deadline=None)
 @given(st.integers(0, 10**6), st.integers(0, 10**6))
 def test_different_numbers_never_match(one: int, other: int) -> None:
     (a,), (b,) = quantities(f"of {one} in"), quantities(f"of {other:,} in")
