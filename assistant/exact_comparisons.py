@@ -280,7 +280,7 @@ def negation_differs(claim: str, clauses: str, analyzer: Analyzer, *, whole: str
             continue
         wanted = set(scope[:CLAIM_REACH]) | (set() if scope else set(part))
         if not by_verb and any(
-            wanted & set(other[: NEGATION_REACH if same.lower() in ("no", "without") else CLAIM_REACH] or rest)
+            wanted & set(other[: _reach(same, word)] or rest)
             or (
                 same.lower() != "without"
                 and len(set(part) & set(rest)) > (0 if same.lower() == word.lower() or len(part) <= 3 else 1)
@@ -310,6 +310,12 @@ def negation_differs(claim: str, clauses: str, analyzer: Analyzer, *, whole: str
         if denied & terms and not denied & met:
             return True
     return False
+
+
+def _reach(theirs: str, ours: str) -> int:
+    """How far a negation of the quotes is taken to deny, to meet one of the claim."""
+    short = theirs.lower() in ("no", "without") and theirs.lower() != ours.lower()
+    return NEGATION_REACH if short else CLAIM_REACH
 
 
 def _denials(text: str, analyzer: Analyzer) -> Iterator[tuple[str, list[str], list[str]]]:

@@ -71,4 +71,4 @@ def test_edits_change_one_place_and_repeat() -> None:
 
 
 def test_names_are_those_written_with_a_capital_alone() -> None:
-    assert names_of("Ask Maria Weber in the Office, or the office of HR-21 on Monday.") == ["Maria", "HR-21"]
+    assert names_of("Ask Maria Weber in the Office, or the office of HR-21 on Monday.") == ["Maria", "Weber", "HR-21"]

@@ -135,3 +135,15 @@ def test_others_do_not_wait_for_the_one_who_fetches(hub: Hub, tmp_path: Path) ->
 def test_only_a_full_commit_names_a_model(name: str, tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match="40 hexadecimal"):
         HubModel.named(name, "QUOTH_RERANKER", folder=tmp_path, hub_url="https://hub.example", say=print)
+
+
+def test_files_a_model_needs_besides_are_fetched_and_checked_too(hub: Hub, tmp_path: Path) -> None:
+    with pytest.raises(ServiceError, match=r"has no config\.json"):
+        model(hub, tmp_path / "absent", also=("config.json",)).files()
+    hub.files["config.json"] = b'{"id2label": {}}'
+    files = model(hub, tmp_path / "models", also=("config.json",)).files()
+    beside = files.tokenizer.parent / "config.json"
+    assert beside.read_bytes() == b'{"id2label": {}}' and files.model.name == "model.onnx"
+    beside.write_bytes(b"{}")
+    with pytest.raises(ConfigurationError, match=r"config\.json"):
+        model(hub, tmp_path / "models", also=("config.json",)).files()
