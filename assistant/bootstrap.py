@@ -335,6 +335,7 @@ def _checker_options(settings: Settings, environ: Mapping[str, str], say: Callab
         "hub_url": environ.get("HF_ENDPOINT") or HUB_URL,
         "chat_model": (settings.models or "").split(",")[0].strip() or None,
         "openai_client_factory": lambda: client_from(environ),
+        "redactor": redactor_from(settings.redact),
         "say": say,
     }
 

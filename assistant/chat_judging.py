@@ -15,6 +15,8 @@ from retrieval.timed_calls import TimedCalls
 if TYPE_CHECKING:
     import openai
 
+    from ingest.redaction import Redactor
+
 DEADLINE_S: Final = 15.0  # for one claim
 SAID_CHARS: Final = 8000
 CLAIM_CHARS: Final = 2000
@@ -44,11 +46,18 @@ class ChatJudge:
 
     Args:
         client_factory: called at first use; gives key and address, its own retries are not used.
+        redactor: takes personal data out of claim and quotation, with the same placeholder in both.
     """
 
     def __init__(
-        self, client_factory: Callable[[], openai.OpenAI], model: str, *, deadline_s: float = DEADLINE_S
+        self,
+        client_factory: Callable[[], openai.OpenAI],
+        model: str,
+        *,
+        deadline_s: float = DEADLINE_S,
+        redactor: Redactor | None = None,
     ) -> None:
+        self._redactor = redactor
         self._client_factory = client_factory
         self._model = model
         self._deadline_s = deadline_s
@@ -67,6 +76,9 @@ class ChatJudge:
         """
         import openai  # here, because it takes most of a second and few set-ups use it
 
+        if self._redactor is not None:
+            call = self._redactor.call()
+            claim, said = call.redact(claim), call.redact(said)
         request: dict[str, Any] = {
             "model": self._model,
             "instructions": INSTRUCTIONS,

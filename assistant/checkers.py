@@ -18,6 +18,8 @@ from ingest.model_hub import HUB_URL, HubModel
 if TYPE_CHECKING:
     import openai
 
+    from ingest.redaction import Redactor
+
 
 class ShippedEncoder:
     """The shipped encoder for similarities: that of search where it is the same, else one of its own.
@@ -55,6 +57,7 @@ def checker_from(
     hub_url: str = HUB_URL,
     chat_model: str | None = None,
     openai_client_factory: Callable[[], openai.OpenAI] | None = None,
+    redactor: Redactor | None = None,
     say: Callable[[str], None] = lambda text: None,
 ) -> LocalChecker | GuardedChecker:
     """The support checker that QUOTH_CHECKER names. Nothing is loaded or asked for yet.
@@ -63,6 +66,7 @@ def checker_from(
         threads: of a model that runs here.
         models_folder: where models from the hub are kept.
         chat_model: what `chat` asks: the first of QUOTH_MODELS.
+        redactor: takes personal data out of what a chat model is asked.
         say: told that a model is being fetched.
 
     Raises:
@@ -91,5 +95,5 @@ def checker_from(
 
         if chat_model is None or openai_client_factory is None:
             raise ConfigurationError(f"{named} needs a chat model. Set QUOTH_MODELS, or QUOTH_CHECKER to local.")
-        return GuardedChecker(ChatJudge(openai_client_factory, chat_model), local)
+        return GuardedChecker(ChatJudge(openai_client_factory, chat_model, redactor=redactor), local)
     raise ConfigurationError(f"{named} is not known. Use local, onnx:FOLDER, hub:REPO@REVISION or chat.")

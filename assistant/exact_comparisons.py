@@ -12,7 +12,7 @@ from itertools import pairwise
 from typing import Final
 
 from assistant.quantities import MONTHS, UNITS, Quantity, article_quantities, quantities
-from ingest.analysis import ENGLISH_STOP_WORDS, Analyzer
+from ingest.analysis import Analyzer
 
 MATCHING_SHARE: Final = 0.5  # clauses that share this part of what the best clause shares are looked at too
 NEGATION_REACH: Final = 2  # content words after a "not" of the quotes that it is taken to deny
@@ -230,7 +230,7 @@ def missing_names(claim: str, near: str) -> list[str]:
 
 def _begins_name(word: re.Match[str], claim: str) -> bool:
     """Whether a sentence's first word is a name for what follows it: "Maria's", "Maria Weber"."""
-    if word[0].lower() in ENGLISH_STOP_WORDS:
+    if not Analyzer("en").terms(word[0]):  # a stop word
         return False
     following = claim[word.end() :]
     return bool(re.search(r"['’]s$", word[0]) or re.match(r"(?: (?:&|and|of|de|van|von))? [A-Z][a-z]", following))

@@ -18,6 +18,7 @@ from assistant.model import Verdict
 from ingest.errors import ConfigurationError, ServiceError
 from ingest.local_embedding import LocalEmbedder
 from ingest.model_folder import model_in
+from ingest.redaction import Redactor
 from tests.loopback_model import LoopbackModel
 from tests.tiny_onnx import folder_with, model_bytes
 
@@ -108,6 +109,15 @@ def test_a_chat_model_judges_what_the_exact_comparisons_let_through() -> None:
         assert not refused.supported and "'21'" in refused.reason
         assert checker.check(QUOTE, [QUOTE], around=[]).score == 1.0
         assert len(double.requests) == asked == 2
+
+
+def test_a_chat_model_is_not_told_personal_data() -> None:
+    with LoopbackModel() as double:
+        judge = ChatJudge(
+            lambda: openai.OpenAI(api_key="any", base_url=double.base_url), "double-honest", redactor=Redactor()
+        )
+        judge.judge("Write to maria@example.com.", "Letters go to maria@example.com.")
+    assert "maria@example.com" not in json.dumps(double.requests)
 
 
 def test_a_document_cannot_talk_a_judge_into_another_number() -> None:

@@ -50,6 +50,7 @@ def test_a_wrong_line_is_named(tmp_path: Path, line: str, word: str) -> None:
 def test_the_command_prints_json_and_draws_the_curve(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.delenv("QUOTH_TEST_DATABASE_URL", raising=False)  # the suite's own
     monkeypatch.setenv("QUOTH_HOME", str(tmp_path / "home"))
     path = written(tmp_path, list(map(json.dumps, PAIRS)))
     assert main(["eval", "checker", str(path), "--json", "--roc", str(tmp_path / "roc.svg")]) == 0
