@@ -47,6 +47,8 @@ from retrieval.search import Search
 from retrieval.standalone import standalone
 from retrieval.surroundings import Surroundings
 
+REPAIRED: Final = 5  # claims that were left out, of which a model may put right
+REPAIR_LEAST_S: Final = 3.0  # left of the deadline for which that is worth a call
 EARLIER_TURNS: Final = 8  # of a conversation, that a model is told of
 
 
@@ -252,11 +254,42 @@ class Answering:
                     break
                 yield Progress("The model did not answer; trying the next way")
                 continue
+            yield from self._repaired(answerer, question, reader, context, found, draft, rejected_before, deadline)
             if draft.claims or len(draft.rejected) == rejected_before:
                 break  # it answered, or said that the documents do not
             failures.append(f"{answerer.name}: nothing it said could be verified")
         if failures:
             draft.degraded = "; ".join(failures)
+
+    def _repaired(
+        self,
+        answerer: Answerer,
+        question: str,
+        reader: Reader,
+        context: Context,
+        found: SearchResult,
+        draft: _Draft,
+        rejected_before: int,
+        deadline: float,
+    ) -> Iterator[ClaimShown]:
+        """One attempt of a model to put right what was left out of its draft, after all that could be shown."""
+        rejected = tuple(draft.rejected[rejected_before:][:REPAIRED])
+        if not rejected or not isinstance(answerer, CallsModel) or deadline - time.monotonic() < REPAIR_LEAST_S:
+            return
+        shown_before = {claim.text for claim in draft.claims}
+        again = answerer.for_call(Call(reader, "repair", draft.id, deadline, deadline))
+        try:
+            for item in again.draft(question, replace(context, rejected=rejected), found):
+                if isinstance(item, DraftEnd):
+                    draft.usages.append(item.usage)
+                elif item.text not in shown_before:
+                    draft.items.insert(len(draft.items) - 1, item)  # before the end, for who is given this draft again
+                    shown = self._verified(item, reader, context, draft)
+                    if shown is not None:
+                        yield shown
+        except (ModelError, ModelMisconfigured) as error:  # what was shown stands without it
+            if error.usage is not None:
+                draft.usages.append(error.usage)
 
     def _verified(self, item: DraftClaim, reader: Reader, context: Context, draft: _Draft) -> ClaimShown | None:
         """Resolve a claim's quotes and check its support; only what passes both is shown."""

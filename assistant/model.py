@@ -46,6 +46,14 @@ class Conflict:
 
 
 @dataclass(frozen=True, slots=True)
+class Rejection:
+    """A drafted claim that was not shown, kept for the record."""
+
+    text: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class Context:
     """What a question is answered from, in the order given to the model."""
 
@@ -54,6 +62,7 @@ class Context:
     left_out: tuple[str, ...] = ()  # in words: what did not fit and why
     conflicts: tuple[Conflict, ...] = ()
     earlier: str = ""  # what was asked and answered before, shortened; for what the question refers to
+    rejected: tuple[Rejection, ...] = ()  # of a former draft: to be put right, or left out
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,14 +169,6 @@ class Claim:
     verdict: Literal["supported", "unsupported"]
     score: float
     citations: tuple[int, ...]  # markers
-
-
-@dataclass(frozen=True, slots=True)
-class Rejection:
-    """A drafted claim that was not shown, kept for the record."""
-
-    text: str
-    reason: str
 
 
 @dataclass(frozen=True, slots=True)

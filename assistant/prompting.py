@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from importlib import resources
 from typing import Any, Final
 
-from assistant.model import Context, Passage
+from assistant.model import Context, Passage, Rejection
 
 CODE_BYTES: Final = 6
 FRAME_BYTES: Final = 256  # roles, separators and the words that introduce a schema, generously
@@ -74,14 +74,16 @@ class Prompt:
 def answer_prompt() -> Prompt:
     """Read the rules of answering; the version is a hash over all that does not depend on the question."""
     text = resources.files("assistant").joinpath("prompts/answer.md").read_text("utf-8").strip()
-    form = source_message("{question}", Context((), 0, earlier="{earlier}"), code="{code}")
+    every_part = Context((), 0, earlier="{earlier}", rejected=(Rejection("{claim}", "{reason}"),))
+    form = source_message("{question}", every_part, code="{code}")
     digest = hashlib.sha256(json.dumps([text, ANSWER_SCHEMA, form, _UNSEEN.pattern], sort_keys=True).encode())
     sent_bytes = len(text.encode()) + len(json.dumps(ANSWER_SCHEMA)) + FRAME_BYTES
     return Prompt(text, f"answer-{digest.hexdigest()[:8]}", sent_bytes)
 
 
 def source_message(question: str, context: Context, *, code: str | None = None) -> str:
-    """The user message: every passage with id, title, headings and date, what was said before, then the question.
+    """The user message: every passage with id, title, headings and date, what was said before, what of a
+    former draft was rejected, then the question.
 
     Args:
         code: what the markers carry; drawn at random when not given, and never one that the texts contain.
@@ -89,13 +91,16 @@ def source_message(question: str, context: Context, *, code: str | None = None) 
     passages = [_shown(passage) for passage in context.passages]
     question = _UNSEEN.sub("", question).strip()
     earlier = _UNSEEN.sub("", context.earlier).strip()
-    code = code or _unused_code("\n".join((*passages, question, earlier)))
+    rejected = _UNSEEN.sub("", "\n\n".join(f"{one.text}\nLeft out: {one.reason}" for one in context.rejected))
+    code = code or _unused_code("\n".join((*passages, question, earlier, rejected)))
     lines = [f"<<SOURCES {code}>>"]
     for passage, shown in zip(context.passages, passages, strict=True):
         lines += [f"<<PASSAGE {passage.id} {code}>>", shown, f"<<END PASSAGE {passage.id} {code}>>"]
     lines.append(f"<<END SOURCES {code}>>")
     if earlier:
         lines += [f"<<EARLIER {code}>>", earlier, f"<<END EARLIER {code}>>"]
+    if rejected:
+        lines += [f"<<REJECTED {code}>>", rejected, f"<<END REJECTED {code}>>"]
     lines += [f"<<QUESTION {code}>>", question, f"<<END QUESTION {code}>>"]
     return "\n".join(lines)
 

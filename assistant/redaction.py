@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from assistant.gateway import Call, CallsModel
-from assistant.model import Answerer, Context, DraftClaim, DraftEnd, Evidence, Passage
+from assistant.model import Answerer, Context, DraftClaim, DraftEnd, Evidence, Passage, Rejection
 from ingest.redaction import Redaction, Redactor
 from retrieval.model import SearchResult
 
@@ -56,6 +56,7 @@ def redacted_context(context: Context, call: Redaction) -> Context:
         context,
         passages=tuple(_redacted_passage(passage, call) for passage in context.passages),
         earlier=call.redact(context.earlier),
+        rejected=tuple(Rejection(call.redact(one.text), call.redact(one.reason)) for one in context.rejected),
     )
 
 

@@ -42,6 +42,7 @@ from starlette.routing import Route
 MODES: Final = {
     "honest": "quotes what the passages say",
     "invented": "its quotes stand nowhere",
+    "mistaken": "its first quote stands nowhere, until it is told so",
     "unknown-id": "its evidence names a passage that was not given",
     "paraphrase-numbers": "its quotes are true, its claims have other numbers",
     "obey": "does what instructions inside passages tell",
@@ -86,6 +87,7 @@ _PASSAGE: Final = re.compile(
     r"^<<PASSAGE (?P<id>P\d+) (?P<code>\w+)>>\n(?P<head>.*?)^text:\n(?P<text>.*?)\n<<END PASSAGE (?P=id) (?P=code)>>$",
     re.M | re.S,
 )
+_REJECTED: Final = re.compile(r"^<<REJECTED (\w+)>>\n(.*?)\n<<END REJECTED \1>>$", re.M | re.S)
 _QUESTION: Final = re.compile(r"^<<QUESTION (\w+)>>\n(.*?)\n<<END QUESTION \1>>\Z", re.M | re.S)
 _EARLIER: Final = re.compile(r"^<<EARLIER E\d+ (\w+)>>\n(.*?)\n<<END EARLIER E\d+ \1>>$", re.M | re.S)
 _MARKED: Final = re.compile(r"^<<(CLAIM|QUOTATION) (\w+)>>\n(.*?)\n<<END \1 \2>>$", re.M | re.S)
@@ -320,9 +322,12 @@ def answer_of(message: str, mode: str) -> dict[str, Any]:
     if not best:
         return {"claims": [], "missing": "The passages say nothing about this."}
     claims = []
-    for _, id, sentence in best:
+    rejected = _REJECTED.search(message)
+    for number, (_, id, sentence) in enumerate(best):
         text = " ".join(sentence.split())
-        if mode == "invented":
+        if rejected and text not in rejected[2]:
+            continue
+        if mode == "invented" or (mode == "mistaken" and not number and not rejected):
             sentence = f"It is well established that {text[0].lower()}{text[1:]}"
         elif mode == "unknown-id":
             id = "P99"
