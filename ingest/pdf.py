@@ -6,6 +6,7 @@ import io
 import math
 import re
 import unicodedata
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -205,7 +206,7 @@ def _read_page(document: Any, index: int, name: str) -> _Look:
             hidden = hidden_in(
                 whole,
                 drawn,
-                lambda scale: _picture(page, scale),
+                lambda scale: _picture(page, scale, smooth=False),
                 shown_at,
                 shapeless=read.shapeless,
                 outside=read.outside,
@@ -217,7 +218,11 @@ def _read_page(document: Any, index: int, name: str) -> _Look:
         page.close()
     shown = without(whole, hidden.styles)
     visible = "".join(shown.characters).translate(_BLANKS)
-    nameless = sum(unicodedata.category(c) in ("Co", "Cn", "Cc", "Cs") or c == "\ufffd" for c in visible)
+    nameless = sum(
+        number
+        for character, number in Counter(visible).items()
+        if unicodedata.category(character) in ("Co", "Cn", "Cc", "Cs") or character == "\ufffd"
+    )
     return _Look(
         page=shown,
         letters=sum(map(str.isalnum, visible)),
@@ -229,10 +234,16 @@ def _read_page(document: Any, index: int, name: str) -> _Look:
     )
 
 
-def _picture(page: Any, scale: float) -> Picture:
-    """A page as displayed, in blue, green, red; at most `MAX_SIDE` pixels wide and high."""
+def _picture(page: Any, scale: float, *, smooth: bool = True) -> Picture:
+    """A page as displayed, in blue, green, red; at most `MAX_SIDE` pixels wide and high.
+
+    Args:
+        smooth: whether pictures on the page are made smaller with care, which costs more than all else of many a page.
+    """
     scale = min(scale, MAX_SIDE / max(page.get_size()))
-    picture: Picture = page.render(scale=scale, rev_byteorder=False, prefer_bgrx=False).to_numpy()
+    picture: Picture = page.render(
+        scale=scale, rev_byteorder=False, prefer_bgrx=False, no_smoothimage=not smooth
+    ).to_numpy()
     if picture.ndim == 2:
         picture = picture[:, :, None].repeat(3, axis=2)
     return picture[:, :, :3]
