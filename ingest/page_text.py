@@ -102,11 +102,13 @@ class Line:
     indices: list[int] = field(init=False)  # -1: a space that stands nowhere
 
     def __post_init__(self) -> None:
-        self.x0 = min(f.x0 for f in self.fragments)
-        self.x1 = max(f.x1 for f in self.fragments)
-        self.y0 = min(f.y0 for f in self.fragments)
-        self.y1 = max(f.y1 for f in self.fragments)
-        main = max(self.fragments, key=lambda f: len(f.text))
+        first = main = self.fragments[0]
+        self.x0, self.x1, self.y0, self.y1 = first.x0, first.x1, first.y0, first.y1
+        for f in self.fragments[1:]:
+            self.x0, self.x1 = min(self.x0, f.x0), max(self.x1, f.x1)
+            self.y0, self.y1 = min(self.y0, f.y0), max(self.y1, f.y1)
+            if len(f.text) > len(main.text):
+                main = f
         self.size, self.baseline = main.size, main.baseline
         self.bold = all(f.bold for f in self.fragments if any(map(str.isalnum, f.text)))
         self.mono = all(f.mono for f in self.fragments)

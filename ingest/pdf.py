@@ -9,6 +9,7 @@ import unicodedata
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any, Final
 
@@ -44,6 +45,7 @@ _MAX_CHARS: Final = 20_000_000
 _NO_TITLE: Final = re.compile(r"(table of )?contents$|inhalt|sommaire|\d+(\.\d+)*\s", re.IGNORECASE)
 _LETTERS: Final = re.compile(r"[^\W_]")
 _BLANKS: Final = dict.fromkeys(map(ord, " \n\t\r\u00a0\u00ad"))
+_BOOKMARKS: Final = 300  # looked at, and twenty a page more: an excerpt may carry those of its whole book
 _EDGE: Final = 0.2  # share of a page's height where a running header may stand
 
 
@@ -351,7 +353,7 @@ def _outline(document: Any) -> list[tuple[int, int, str]]:
     """(page from 1, level from 0, title) of the bookmarks."""
     found = []
     try:
-        for bookmark in document.get_toc(max_depth=6):
+        for bookmark in islice(document.get_toc(max_depth=6), _BOOKMARKS + 20 * len(document)):
             target = bookmark.get_dest()
             index = target.get_index() if target else None
             if index is not None:

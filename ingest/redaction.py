@@ -226,12 +226,8 @@ def _cards(text: str) -> Iterator[Span]:
         while first < len(groups):
             for last in range(min(first + MOST_CARD_DIGITS, len(groups)) - 1, first - 1, -1):
                 digits = "".join(text[start:end] for start, end in groups[first : last + 1])
-                if (
-                    13 <= len(digits) <= MOST_CARD_DIGITS
-                    and digits.isascii()
-                    and digits[0] in "23456"
-                    and _passes_luhn(digits)
-                ):
+                signed = text[max(0, groups[first][0] - 1) : groups[first][0]] == "+"  # a phone number's
+                if _is_card(digits) and not signed:
                     yield groups[first][0], groups[last][1]
                     first = last
                     break

@@ -10,10 +10,12 @@ from ui.command_line import command, json_option, open_store, print_json, say
 
 
 def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    whole = commands.add_parser(
+    whole = command(
+        commands,
         "audit",
         help="verify the record of who did what",
-        description="The record of who did what, in a chain that shows whether anything in it was touched.",
+        example="quoth audit verify",
+        more="The record is a chain, which shows whether anything in it was touched.",
     )
     inner = whole.add_subparsers(title="commands", metavar="COMMAND", required=True)
     verify = command(
