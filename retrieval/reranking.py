@@ -62,7 +62,7 @@ class LocalReranker:
     """
 
     sentence_weight: float = 0.3
-    coverage_weight: float = 0.2
+    coverage_weight: float = 0.1
     identifier_weight: float = 0.05
     name: str = "local"
 

@@ -14,7 +14,7 @@ BUDGET_RANGE_S: Final = (0.05, 120.0)
 @dataclass(frozen=True, slots=True)
 class RetrievalSettings:
     depth: int = 100  # candidates that each of the two first stages brings
-    alpha: float = 0.75  # weight of the dense side in fusion
+    alpha: float = 0.7  # weight of the dense side in fusion
     alpha_unread: float = 0.2  # the same where the model reads a question letter by letter
     rerank_depth: int = 50  # candidates that are re-ranked; those below keep their fused order
     rerank_budget_s: float = 2.0  # what is not re-ranked within it keeps its fused order too

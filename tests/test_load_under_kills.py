@@ -353,7 +353,7 @@ def test_a_killed_server_is_told_from_one_that_was_stopped(tmp_path: Path) -> No
 
 
 def test_three_kills(tmp_path: Path) -> None:
-    run(tmp_path, 30, 15, ["database", "worker", "app"], random.Random(SEED))
+    run(tmp_path, 18, 8, ["database", "worker", "app"], random.Random(SEED))
 
 
 @pytest.mark.soak

@@ -122,7 +122,7 @@ def check(home: Path, folder: Path, victim: str, lines: int, extra_s: float) -> 
     assert wholeness(home) == DOCUMENTS
 
 
-MOMENTS = [("command", 0, 0.6), ("postgres", 3, 0.05), ("both", 6, 0.02)]
+MOMENTS = [("command", 0, 0.6), ("both", 3, 0.05)]
 MANY = [
     (victim, lines, extra_s)
     for victim, lines, extra_s in zip(

@@ -56,7 +56,7 @@ def test_the_local_reranker_adds_what_it_knows_to_the_fused_score() -> None:
     one = hit("The harbour of INC-2041.", scores={"fused": 0.4}, sentence_vectors=vectors)
     other = hit("Nothing of INC-20411.", scores={"fused": 0.4})
     scores = LocalReranker().scores(question, [one, other], budget_s=0.0)
-    assert scores == pytest.approx([0.4 + 0.3 * 0.8 + 0.2 * 0.25 + 0.05, 0.4])
+    assert scores == pytest.approx([0.4 + 0.3 * 0.8 + 0.1 * 0.25 + 0.05, 0.4])
     assert best_sentence(None, vectors) == 0 and coverage(Asked("", None, {}, "en"), "x") == 0
 
 
