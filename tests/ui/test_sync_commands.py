@@ -278,6 +278,7 @@ class Watching:
         self._process = subprocess.Popen(
             [sys.executable, "-m", "ui.command", "sync", *arguments, "--watch"],
             env=environ, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a background job's is ignored
         )  # fmt: skip
         self.lines: list[str] = []
         self._reader = threading.Thread(target=self._read, daemon=True)
