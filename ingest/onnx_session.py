@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -24,6 +25,9 @@ def open_session(model: bytes, path: Path, *, threads: int) -> Any:
     Raises:
         ConfigurationError: onnxruntime cannot load it, or it has inputs that are not a text encoder's.
     """
+    # onnxruntime tells its maker of every session from 1.31 on, and keeps a device's number, unless this stands in C's
+    # environment before it is loaded; the call that turns it off comes too late for the first of it
+    os.putenv("ORT_DISABLE_TELEMETRY", "1")
     import onnxruntime  # here, because a command that embeds nothing should not pay for loading it
 
     options = onnxruntime.SessionOptions()

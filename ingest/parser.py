@@ -33,6 +33,7 @@ _MB: Final = 1 << 20
 # No variable of ours reaches the parser: it has no database address and no key to give away.
 _ENVIRONMENT: Final = {
     "DO_NOT_TRACK": "1",
+    "ORT_DISABLE_TELEMETRY": "1",
     "SCARF_NO_ANALYTICS": "1",
     "UNSTRUCTURED_DISABLE_NOTICE": "1",
     "HF_HUB_OFFLINE": "1",

@@ -2,6 +2,7 @@ import base64
 import hashlib
 import importlib.util
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -397,3 +398,12 @@ def test_packed_vectors_of_the_model_hardly_change(local):
     assert unpack_vectors(pack_vectors(np.zeros((0, 384), np.float32)), 384).shape == (0, 384)
     with pytest.raises(ValueError):
         unpack_vectors(b"12345", 3)
+
+
+def test_nothing_is_told_to_the_maker_of_the_runtime(tmp_path: Path) -> None:
+    """Unless it is told not to, it keeps a device's number and events for its maker in the user's folder."""
+    script = "from ingest.local_embedding import LocalEmbedder; LocalEmbedder(threads=1).embed(['a'], kind='query')"
+    environ = {name: value for name, value in os.environ.items() if name != "ORT_DISABLE_TELEMETRY"}
+    environ |= {"HOME": str(tmp_path), "XDG_CACHE_HOME": str(tmp_path)}
+    subprocess.run([sys.executable, "-c", script], env=environ, check=True, timeout=120)
+    assert [str(one) for one in tmp_path.rglob("*") if one.is_file()] == []
