@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-import re
 import secrets
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 
 from assistant.model import Verdict
 from ingest.errors import ServiceError
-from retrieval.timed_calls import TimedCalls
+from retrieval.structured_calls import Form, StructuredCalls, Words
 
 if TYPE_CHECKING:
     import openai
@@ -38,7 +37,6 @@ SCHEMA: Final[dict[str, Any]] = {
         "confidence": {"type": "number", "description": "How sure you are of the verdict, from 0 to 1."},
     },
 }
-_REASONS: Final = re.compile(r"(?:gpt-[5-9]|o\d)(?!.*chat)")  # models that take `reasoning`
 
 
 class ChatJudge:
@@ -58,11 +56,10 @@ class ChatJudge:
         redactor: Redactor | None = None,
     ) -> None:
         self._redactor = redactor
-        self._client_factory = client_factory
         self._model = model
         self._deadline_s = deadline_s
-        self._calls = TimedCalls()
-        self._client: openai.AsyncOpenAI | None = None
+        form = Form("verdict", INSTRUCTIONS, SCHEMA, MAX_OUTPUT_TOKENS)
+        self._calls = StructuredCalls(client_factory, model, form, Words("It", "the claim", "its verdict"))
 
     @property
     def name(self) -> str:
@@ -74,42 +71,11 @@ class ChatJudge:
         Raises:
             ServiceError: the model does not answer in time or in the form, or refuses.
         """
-        import openai  # here, because it takes most of a second and few set-ups use it
-
         if self._redactor is not None:
             call = self._redactor.call()
             claim, said = call.redact(claim), call.redact(said)
-        request: dict[str, Any] = {
-            "model": self._model,
-            "instructions": INSTRUCTIONS,
-            "input": [{"role": "user", "content": message(claim, said)}],
-            "text": {"format": {"type": "json_schema", "name": "verdict", "strict": True, "schema": SCHEMA}},
-            "max_output_tokens": MAX_OUTPUT_TOKENS,
-            "store": False,
-            "truncation": "disabled",
-        }
-        if _REASONS.match(self._model):
-            request["reasoning"] = {"effort": "low"}
-        if self._client is None:
-            client = self._client_factory()
-            self._client = openai.AsyncOpenAI(
-                api_key=client.api_key,
-                organization=client.organization,
-                project=client.project,
-                base_url=client.base_url,
-                max_retries=0,
-            )
-        try:
-            response = self._calls.result(self._client.responses.create(**request), within_s=self._deadline_s)
-        except TimeoutError as error:
-            raise ServiceError(f"It did not answer within {self._deadline_s:g} s.") from error
-        except openai.APIStatusError as error:  # its message may quote the documents: not repeated
-            raise ServiceError(f"It did not take the claim (HTTP {error.status_code}).") from error
-        except (openai.OpenAIError, ValueError, TypeError) as error:
-            raise ServiceError("It could not be reached or understood.") from error
-        if response.status != "completed":
-            raise ServiceError("It did not finish its verdict.")
-        return read_verdict(response.output_text, self.name)
+        text = self._calls.answer(message(claim, said), within_s=self._deadline_s)
+        return read_verdict(text, self.name)
 
     def release(self) -> None:
         """Nothing is held but a connection."""

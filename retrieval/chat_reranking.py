@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 from ingest.errors import ServiceError
 from retrieval.model import Hit
 from retrieval.reranking import Asked
-from retrieval.timed_calls import TimedCalls
+from retrieval.structured_calls import Form, StructuredCalls, Words
 
 if TYPE_CHECKING:
     import openai
@@ -39,7 +39,6 @@ SCHEMA: Final[dict[str, Any]] = {
         }
     },
 }
-_REASONS: Final = re.compile(r"(?:gpt-[5-9]|o\d)(?!.*chat)")  # models that take `reasoning`
 # What a person does not see and a model reads: zero-width and bidirectional controls, and the tag block.
 _UNSEEN: Final = re.compile(
     "[\u00ad\u0002\u200b\u200e\u200f\u202a-\u202e\u2060-\u2069\ufeff\ud800-\udfff\U000e0000-\U000e007f]"
@@ -55,10 +54,10 @@ class ChatReranker:
     """
 
     def __init__(self, client_factory: Callable[[], openai.OpenAI], model: str) -> None:
-        self._client_factory = client_factory
         self._model = model
-        self._calls = TimedCalls()
-        self._client: openai.AsyncOpenAI | None = None
+        form = Form("order", INSTRUCTIONS, SCHEMA, MAX_OUTPUT_TOKENS)
+        words = Words(repr(model), "the passages", "its order of the passages")
+        self._calls = StructuredCalls(client_factory, model, form, words)
 
     @property
     def name(self) -> str:
@@ -70,41 +69,10 @@ class ChatReranker:
         Raises:
             ServiceError: the model does not answer in time, refuses, or names no passage.
         """
-        import openai  # here, because it takes most of a second and few set-ups use it
-
         if not candidates:
             return []
-        request: dict[str, Any] = {
-            "model": self._model,
-            "instructions": INSTRUCTIONS,
-            "input": [{"role": "user", "content": message(asked.text, candidates)}],
-            "text": {"format": {"type": "json_schema", "name": "order", "strict": True, "schema": SCHEMA}},
-            "max_output_tokens": MAX_OUTPUT_TOKENS,
-            "store": False,
-            "truncation": "disabled",
-        }
-        if _REASONS.match(self._model):
-            request["reasoning"] = {"effort": "low"}
-        if self._client is None:
-            client = self._client_factory()
-            self._client = openai.AsyncOpenAI(
-                api_key=client.api_key,
-                organization=client.organization,
-                project=client.project,
-                base_url=client.base_url,
-                max_retries=0,
-            )
-        try:
-            response = self._calls.result(self._client.responses.create(**request), within_s=budget_s)
-        except TimeoutError as error:
-            raise ServiceError(f"{self._model!r} did not answer within {budget_s:g} s.") from error
-        except openai.APIStatusError as error:  # its message may quote the documents: not repeated
-            raise ServiceError(f"{self._model!r} did not take the passages (HTTP {error.status_code}).") from error
-        except (openai.OpenAIError, ValueError, TypeError) as error:
-            raise ServiceError(f"{self._model!r} could not be reached or understood.") from error
-        if response.status != "completed":
-            raise ServiceError(f"{self._model!r} did not finish its order of the passages.")
-        return by_order(_order(response.output_text, self._model), len(candidates), self._model)
+        text = self._calls.answer(message(asked.text, candidates), within_s=budget_s)
+        return by_order(_order(text, self._model), len(candidates), self._model)
 
     def release(self) -> None:
         """Nothing is held but a connection."""

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 import streamlit as st
 
 from ingest.access import LOCAL, Reader
-from ingest.errors import QuothError
+from ingest.errors import QuothError, trace_of
 from ui import wording
 from ui.views import ask_view, documents_view, search_view
 
@@ -54,7 +54,7 @@ def errors_in_words() -> Iterator[None]:
     except QuothError as error:
         st.error(wording.literal(wording.error_words(error)), icon=":material/error:")
     except Exception as error:
-        LOG.exception("a page failed")
+        LOG.error("a page failed:\n%s", trace_of(error))
         st.error(wording.error_words(error), icon=":material/error:")
 
 

@@ -18,7 +18,7 @@ import streamlit as st
 
 from ingest.access import EVERYONE, Reader, group_names
 from ingest.document_list import Names, same_bytes
-from ingest.errors import QuothError
+from ingest.errors import QuothError, trace_of
 from ingest.intake import UPLOAD
 from ingest.model import Receipt
 from ingest.pipeline import SKIPPED_NAMES, Input
@@ -100,7 +100,7 @@ def show_upload(quoth: Quoth, reader: Reader, names: Names) -> None:
                 st.error(wording.literal(str(error)))
                 return
             except Exception as error:
-                LOG.exception("an upload failed")
+                LOG.error("an upload failed:\n%s", trace_of(error))
                 st.error(wording.error_words(error))
                 return
             st.session_state[RESULTS] = notes

@@ -14,7 +14,7 @@ import streamlit as st
 from assistant.model import Answer, AnswerId, Begun, ClaimShown, ConversationId, Progress, Usage
 from assistant.records import answer_text
 from ingest.access import Reader
-from ingest.errors import QuothError
+from ingest.errors import QuothError, trace_of
 from ingest.model import Document
 from ui import wording
 from ui.cited_answer import cited_answer, watch_for_stop
@@ -331,7 +331,7 @@ def _answer(quoth: Quoth, reader: Reader, question: str, conversation: Conversat
     except QuothError as error:
         st.session_state[FAILED] = (question, wording.literal(str(error)))
     except Exception as error:
-        LOG.exception("a question failed")
+        LOG.error("a question failed:\n%s", trace_of(error))
         st.session_state[FAILED] = (question, wording.error_words(error))
     st.session_state.pop(UNFINISHED, None)
     if answer is not None:
