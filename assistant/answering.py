@@ -41,6 +41,7 @@ from assistant.rewording import Rewording
 from ingest.access import Reader
 from ingest.catalog import Catalog
 from ingest.errors import QuothError, UsageError
+from ingest.metering import Caller, in_name_of
 from retrieval.model import SearchResult
 from retrieval.narrowing import Narrowing
 from retrieval.search import Search
@@ -83,6 +84,7 @@ class _Draft:
     answerer: Answerer | None = None
     degraded: str | None = None
     first_verified_ms: float | None = None
+    notes: list[str] = field(default_factory=list)  # what worked less well than set up, besides the answerers
     items: list[DraftClaim | DraftEnd] = field(default_factory=list)  # as the last answerer gave them
 
     @property
@@ -149,11 +151,13 @@ class Answering:
         yield Progress("Searching the documents you may read")
         earlier = self._answers.questions(reader, conversation) if conversation is not None else []
         draft = _Draft(begun.answer)
-        asked = self._standalone(question, earlier, Call(reader, "standalone", draft.id, deadline, deadline))
+        asked = self._standalone(question, earlier, Call(reader, "reword", draft.id, deadline, deadline))
         draft.usages.extend(asked.usages)
+        caller = Caller(reader, draft.id, deadline, spent=draft.usages.append)
         found = self._search.search(
-            asked.text, reader, k=self._settings.hits, collection=collection, narrowing=narrowing
+            asked.text, reader, k=self._settings.hits, collection=collection, narrowing=narrowing, caller=caller
         )
+        checker = in_name_of(self._checker, caller)
         within = f" [{'; '.join(found.filters)}]" if found.filters else ""
         notes = (*found.notes, *asked.notes)
         found = replace(found, question=question.strip(), searched=asked.text + within, notes=notes)
@@ -169,7 +173,7 @@ class Answering:
                 answerers = (
                     self._answerers if turn is None or turn.kept is None else [Repeated(turn.kept), *self._answerers]
                 )
-                yield from self._drafted(answerers, question, reader, context, found, draft, started, deadline)
+                yield from self._drafted(answerers, checker, question, reader, context, found, draft, started, deadline)
                 if turn is not None and draft.may_be_repeated:
                     turn.keep(draft.kept(context))
         except GeneratorExit:  # the reader stopped it: what was shown was verified, and is kept
@@ -214,6 +218,7 @@ class Answering:
     def _drafted(
         self,
         answerers: Sequence[Answerer],
+        checker: Checker,
         question: str,
         reader: Reader,
         context: Context,
@@ -238,7 +243,7 @@ class Answering:
                         draft.end = item
                         draft.usages.append(item.usage)
                         continue
-                    shown = self._verified(item, reader, context, draft)
+                    shown = self._verified(item, reader, context, draft, checker)
                     if shown is not None:
                         if draft.first_verified_ms is None:
                             draft.first_verified_ms = _ms_since(started)
@@ -254,7 +259,9 @@ class Answering:
                     break
                 yield Progress("The model did not answer; trying the next way")
                 continue
-            yield from self._repaired(answerer, question, reader, context, found, draft, rejected_before, deadline)
+            yield from self._repaired(
+                answerer, checker, question, reader, context, found, draft, rejected_before, deadline
+            )
             if draft.claims or len(draft.rejected) == rejected_before:
                 break  # it answered, or said that the documents do not
             failures.append(f"{answerer.name}: nothing it said could be verified")
@@ -264,6 +271,7 @@ class Answering:
     def _repaired(
         self,
         answerer: Answerer,
+        checker: Checker,
         question: str,
         reader: Reader,
         context: Context,
@@ -284,14 +292,16 @@ class Answering:
                     draft.usages.append(item.usage)
                 elif item.text not in shown_before:
                     draft.items.insert(len(draft.items) - 1, item)  # before the end, for who is given this draft again
-                    shown = self._verified(item, reader, context, draft)
+                    shown = self._verified(item, reader, context, draft, checker)
                     if shown is not None:
                         yield shown
         except (ModelError, ModelMisconfigured) as error:  # what was shown stands without it
             if error.usage is not None:
                 draft.usages.append(error.usage)
 
-    def _verified(self, item: DraftClaim, reader: Reader, context: Context, draft: _Draft) -> ClaimShown | None:
+    def _verified(
+        self, item: DraftClaim, reader: Reader, context: Context, draft: _Draft, checker: Checker
+    ) -> ClaimShown | None:
         """Resolve a claim's quotes and check its support; only what passes both is shown."""
         passages = {passage.id: passage for passage in context.passages}
         resolved: list[Resolved] = []
@@ -304,9 +314,11 @@ class Answering:
         if not resolved:
             draft.rejected.append(Rejection(item.text, "no quotation was given for it"))
             return None
-        verdict = self._checker.check(
+        verdict = checker.check(
             item.text, [one.quote for one in resolved], around=[_around(one.passage) for one in resolved]
         )
+        if verdict.failed is not None and verdict.failed not in draft.notes:
+            draft.notes.append(verdict.failed)
         if not verdict.supported:
             draft.rejected.append(Rejection(item.text, verdict.reason))
             return None
@@ -368,7 +380,7 @@ class Answering:
             status = "partial"
             missing = missing or "The answer broke off; what is shown was verified before that."
         end_model = draft.end.model if draft.end else (draft.answerer.name if draft.answerer else "quoted")
-        notes = [note for note in (draft.degraded, *found.notes) if note]
+        notes = [note for note in (draft.degraded, *draft.notes, *found.notes) if note]
         return Answer(
             id=begun.answer,
             conversation=begun.conversation,

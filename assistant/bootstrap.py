@@ -105,12 +105,17 @@ class Quoth:
         def client() -> openai.OpenAI:
             return client_from(environ)
 
+        self.budgets = Budgets(self.database, settings.limits)
+        self.model_calls = ModelCalls(self.database)
+        self.gateway = Gateway(Breakers(), self.budgets, prices_from(settings.prices))
         redactor = redactor_from(settings.redact)
         # several files at a time make better use of the processors than several threads on one
         threads = max(1, (os.cpu_count() or 1) // settings.workers)
         self.spaces = Spaces(
             self.database,
-            lambda setting: embedder_from(setting, threads=threads, openai_client_factory=client, redactor=redactor),
+            lambda setting: embedder_from(
+                setting, threads=threads, openai_client_factory=client, redactor=redactor, meter=self.gateway
+            ),
             settings.embedder,
             say,
         )
@@ -126,7 +131,6 @@ class Quoth:
             erasers=(records.erase, feedback.erase, lambda connection, gone: self.cache.forget(gone)),
         )
         self.intake = Intake(self.database, originals)
-        self.budgets = Budgets(self.database, settings.limits)
         taking = Taking(
             self.database, originals, self.parser, self.spaces, self.intake, scratch, remove=self.catalog.remove
         )
@@ -156,6 +160,7 @@ class Quoth:
             key=environ.get("QUOTH_RERANKER_KEY"),
             chat_model=(settings.models or "").split(",")[0].strip() or None,
             openai_client_factory=client,
+            meter=self.gateway,
             say=say,
         )
         if redactor and self._reranker and settings.reranker.startswith(("http", "chat")):
@@ -187,8 +192,6 @@ class Quoth:
             ),
         )
         selection = Selection() if settings.abstain_below is None else Selection(threshold=settings.abstain_below)
-        self.model_calls = ModelCalls(self.database)
-        self.gateway = Gateway(Breakers(), self.budgets, prices_from(settings.prices))
         models: list[Answerer] = model_chain_from(settings.models, client, gateway=self.gateway)
         self.rewording = rewording_from(settings.models, client, redactor=redactor, gateway=self.gateway)
         if redactor:
@@ -196,6 +199,7 @@ class Quoth:
         self.checker = checker_from(
             settings.checker,
             ShippedEncoder(lambda: (self.spaces.active.embedder, self.spaces.wanted.embedder), threads=threads),
+            meter=self.gateway,
             **_checker_options(settings, environ, say),
         )
         self.answering = Answering(

@@ -32,7 +32,7 @@ from sqlalchemy import (
 
 from assistant import model_calls
 from assistant.errors import LimitReached, ModelMisconfigured
-from assistant.limits import NANO, Counter, Limit, Unit, counters_of, end_of, reached
+from assistant.limits import NANO, ORGANISATION, Counter, Limit, Unit, counters_of, end_of, reached
 from assistant.model import AnswerId, Usage
 from ingest import schema
 from ingest.access import Reader
@@ -112,13 +112,14 @@ class Budgets:
 
     def reserve(
         self, reader: Reader, purpose: str, model: str, answer: AnswerId | None, *, tokens: int,
-        cost_usd: float | None, within_s: float,
+        cost_usd: float | None, within_s: float, bulk: bool = False,
     ) -> Reservation:  # fmt: skip
         """Reserve what a call may use at most, in all limits that hold for the reader or in none, and record it.
 
         Args:
             tokens, cost_usd: at most; None: the price is not known.
             within_s: until the call has ended for certain.
+            bulk: whether it is work of the queue, for which the limits of users and teams do not hold.
 
         Raises:
             LimitReached: a limit leaves too little; it says which and until when.
@@ -126,7 +127,7 @@ class Budgets:
             ServiceError: the database does not answer.
         """
         now = self._now()
-        wanted = counters_of(self._limits, reader, now)
+        wanted = [one for one in counters_of(self._limits, reader, now) if not bulk or one[0].scope == ORGANISATION]
         if cost_usd is None and any(counter.unit == "USD" for counter, _ in wanted):
             raise ModelMisconfigured(
                 "The model's price is not known, so that its use cannot be limited in USD. The operator can give it in "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import secrets
 from collections.abc import Callable
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from assistant.model import Verdict
 from ingest.errors import ServiceError
+from ingest.metering import OPERATOR, Caller, Meter
 from retrieval.structured_calls import Form, StructuredCalls, Words
 
 if TYPE_CHECKING:
@@ -45,6 +47,7 @@ class ChatJudge:
     Args:
         client_factory: called at first use; gives key and address, its own retries are not used.
         redactor: takes personal data out of claim and quotation, with the same placeholder in both.
+        meter: asked before each call and told of its end; none: every call goes through.
     """
 
     def __init__(
@@ -54,27 +57,37 @@ class ChatJudge:
         *,
         deadline_s: float = DEADLINE_S,
         redactor: Redactor | None = None,
+        meter: Meter | None = None,
     ) -> None:
         self._redactor = redactor
         self._model = model
         self._deadline_s = deadline_s
         form = Form("verdict", INSTRUCTIONS, SCHEMA, MAX_OUTPUT_TOKENS)
-        self._calls = StructuredCalls(client_factory, model, form, Words("It", "the claim", "its verdict"))
+        words = Words("It", "the claim", "its verdict")
+        self._calls = StructuredCalls(client_factory, model, form, words, "judge", meter)
+        self._caller = OPERATOR
 
     @property
     def name(self) -> str:
         return f"chat:{self._model}"
 
+    def for_caller(self, caller: Caller) -> ChatJudge:
+        """This judge for one answer; the connection is shared."""
+        bound = copy.copy(self)
+        bound._caller = caller
+        return bound
+
     def judge(self, claim: str, said: str) -> Verdict:
         """The score is half the confidence above 0.5 for a supported claim, and below it for another.
 
         Raises:
-            ServiceError: the model does not answer in time or in the form, or refuses.
+            ServiceError: the model does not answer in time or in the form, or refuses; or a limit is reached.
+            ConfigurationError: its price is not known, and a limit on money holds.
         """
         if self._redactor is not None:
             call = self._redactor.call()
             claim, said = call.redact(claim), call.redact(said)
-        text = self._calls.answer(message(claim, said), within_s=self._deadline_s)
+        text = self._calls.answer(message(claim, said), within_s=self._deadline_s, caller=self._caller)
         return read_verdict(text, self.name)
 
     def release(self) -> None:

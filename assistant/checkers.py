@@ -11,6 +11,7 @@ from assistant.guarded_checking import GuardedChecker
 from assistant.support import SpanEmbedder
 from ingest.errors import ConfigurationError
 from ingest.local_embedding import LocalEmbedder
+from ingest.metering import Meter
 from ingest.model import Embedder
 from ingest.model_folder import model_in
 from ingest.model_hub import HUB_URL, HubModel
@@ -58,6 +59,7 @@ def checker_from(
     chat_model: str | None = None,
     openai_client_factory: Callable[[], openai.OpenAI] | None = None,
     redactor: Redactor | None = None,
+    meter: Meter | None = None,
     say: Callable[[str], None] = lambda text: None,
 ) -> LocalChecker | GuardedChecker:
     """The support checker that QUOTH_CHECKER names. Nothing is loaded or asked for yet.
@@ -67,6 +69,7 @@ def checker_from(
         models_folder: where models from the hub are kept.
         chat_model: what `chat` asks: the first of QUOTH_MODELS.
         redactor: takes personal data out of what a chat model is asked.
+        meter: of the calls of `chat`.
         say: told that a model is being fetched.
 
     Raises:
@@ -95,5 +98,5 @@ def checker_from(
 
         if chat_model is None or openai_client_factory is None:
             raise ConfigurationError(f"{named} needs a chat model. Set QUOTH_MODELS, or QUOTH_CHECKER to local.")
-        return GuardedChecker(ChatJudge(openai_client_factory, chat_model, redactor=redactor), local)
+        return GuardedChecker(ChatJudge(openai_client_factory, chat_model, redactor=redactor, meter=meter), local)
     raise ConfigurationError(f"{named} is not known. Use local, onnx:FOLDER, hub:REPO@REVISION or chat.")

@@ -1,27 +1,32 @@
-"""The gate that every call of a chat model passes: who calls, whether it may, and what became of it.
+"""The gate that every call of a model passes: who calls, whether it may, and what became of it.
 
     with gateway.call(call, model, sent_bytes=9_000, max_output_tokens=3_000) as account:
         ...                        # the call itself
         account.used(usage)
 
 A model that keeps failing is left alone (breaker.py); what a call may cost at most is reserved before it and settled
-after it, and its record kept (budgets.py).
+after it, and its record kept (budgets.py). To ingest and retrieval, which know nothing of it, it is a Meter.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Final, Literal, Protocol, Self, runtime_checkable
+from typing import TYPE_CHECKING, Final, Literal, Protocol, Self, runtime_checkable
 
 from assistant.breaker import Breakers, Pass
 from assistant.budgets import Budgets, Reservation
-from assistant.errors import ModelError, ModelMisconfigured, ModelOutputBroken, ModelRefused, ModelUnavailable
+from assistant.errors import ModelError, ModelOutputBroken, ModelRefused, ModelUnavailable
 from assistant.model import Answerer, AnswerId, Usage
 from assistant.prices import Prices
-from ingest.access import Reader
+from ingest.access import LOCAL, Reader
+from ingest.errors import CallFailed, ConfigurationError
+from ingest.metering import Caller, Purpose
+
+if TYPE_CHECKING:
+    from openai.types.responses import Response
 
 LEAST_S: Final = 0.2  # left of the deadline for which a call is worth beginning
 
@@ -33,10 +38,12 @@ class Call:
     """In whose name a model is called, what for and until when."""
 
     reader: Reader
-    purpose: str  # "answer", "standalone" ...
+    purpose: Purpose
     answer: AnswerId | None  # that it is made for
     deadline: float  # time.monotonic() at which it is given up
     begin_by: float  # by which its first word must have come; at most `deadline`
+    bulk: bool = False  # see Caller
+    spent: Callable[[Usage], object] = lambda usage: None
 
 
 @runtime_checkable
@@ -66,13 +73,19 @@ def called(answerers: Sequence[Answerer], reader: Reader, answer: AnswerId, *, d
 def nobodys_call(deadline_s: float) -> Call:
     """A call that nobody is charged for: of tools that use a model without a store."""
     deadline = time.monotonic() + deadline_s
-    return Call(Reader("", frozenset()), "answer", None, deadline, deadline)
+    return Call(LOCAL, "answer", None, deadline, deadline)
 
 
 class Account:
     """One call under way; leaving the `with` settles it, whatever happened."""
 
-    def __init__(self, leave: Pass | None, budgets: Budgets | None, reservation: Reservation | None) -> None:
+    def __init__(
+        self, call: Call, model: str, prices: Prices, leave: Pass | None, budgets: Budgets | None,
+        reservation: Reservation | None,
+    ) -> None:  # fmt: skip
+        self._call = call
+        self._model = model
+        self._prices = prices
         self._leave = leave
         self._budgets = budgets
         self._reservation = reservation
@@ -82,6 +95,15 @@ class Account:
     def used(self, usage: Usage) -> None:
         self.usage = usage
 
+    def answered(self, response: Response) -> None:
+        self.used(self._prices.usage_of(response, self._model))
+
+    def embedded(self, tokens: int) -> None:
+        self.used(self._prices.embedding_usage(self._model, tokens))
+
+    def unanswered(self, sent_chars: int) -> None:
+        self.used(self._prices.estimated_usage(self._model, sent_chars, 0))
+
     def __enter__(self) -> Self:
         return self
 
@@ -90,6 +112,7 @@ class Account:
     ) -> None:
         if self._leave is not None:
             _tell(self._leave, error)
+        self._call.spent(self.usage)
         if self._budgets is not None and self._reservation is not None:
             ms = round((time.perf_counter() - self._started) * 1000, 2)
             self._budgets.settle(self._reservation, status_of(error), self.usage, ms)
@@ -122,8 +145,31 @@ class Gateway:
             ModelMisconfigured: its price is not known, and a limit on money holds.
             ServiceError: the database does not answer.
         """
+        return self._entered(call, model, sent_bytes, max_output_tokens, least_s=LEAST_S)
+
+    def begin(
+        self,
+        caller: Caller,
+        purpose: Purpose,
+        model: str,
+        *,
+        sent_bytes: int,
+        max_output_tokens: int = 0,
+        within_s: float,
+        free: bool = False,
+    ) -> Account:
+        """As Meter; raises as `call`."""
+        deadline = time.monotonic() + within_s
+        answer = None if caller.answer is None else AnswerId(caller.answer)
+        call = Call(caller.reader, purpose, answer, deadline, deadline, caller.bulk, caller.spent)
+        return self._entered(call, model, sent_bytes, max_output_tokens, free=free)
+
+    def _entered(
+        self, call: Call, model: str, sent_bytes: int, max_output_tokens: int, *, least_s: float = 0.0,
+        free: bool = False,
+    ) -> Account:  # fmt: skip
         left_s = call.deadline - time.monotonic()
-        if left_s < LEAST_S:
+        if left_s <= least_s:
             raise ModelUnavailable("No time was left for it.")
         # what else a model is asked for has a deadline of its own, and being too slow for that is not being down
         circuit = model if call.purpose == "answer" else f"{model} for {call.purpose}"
@@ -137,14 +183,15 @@ class Gateway:
                     model,
                     call.answer,
                     tokens=sent_bytes + max_output_tokens,
-                    cost_usd=self.prices.most_usd(model, sent_bytes, max_output_tokens),
+                    cost_usd=0.0 if free else self.prices.most_usd(model, sent_bytes, max_output_tokens),
                     within_s=left_s,
+                    bulk=call.bulk,
                 )
         except BaseException:
             if leave is not None:
                 leave.given_up()
             raise
-        return Account(leave, self._budgets, reservation)
+        return Account(call, model, self.prices, leave, self._budgets, reservation)
 
 
 def status_of(error: BaseException | None) -> Status:
@@ -156,19 +203,24 @@ def status_of(error: BaseException | None) -> Status:
             return "refused"
         case ModelUnavailable():
             return "unavailable"
-        case ModelMisconfigured():
-            return "misconfigured"
         case ModelError():
             return "broken"
+        case CallFailed():
+            return error.outcome
+        case ConfigurationError():
+            return "misconfigured"
         case _:
             return "left"
 
 
 def _tell(leave: Pass, error: BaseException | None) -> None:
     """The breaker counts what the service does, not what it is asked for."""
-    if isinstance(error, ModelUnavailable) or (isinstance(error, ModelOutputBroken) and error.by_service):
+    by_service = (isinstance(error, ModelOutputBroken) and error.by_service) or (
+        isinstance(error, CallFailed) and error.outcome == "unavailable"
+    )
+    if isinstance(error, ModelUnavailable) or by_service:
         leave.failed()
-    elif error is None or isinstance(error, ModelError):
+    elif error is None or isinstance(error, (ModelError, CallFailed)):
         leave.succeeded()
     else:
         leave.given_up()

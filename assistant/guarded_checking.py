@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Protocol
@@ -11,6 +12,7 @@ from assistant.grounding import REFUSED_SCORE, LocalChecker, plain_verdict
 from assistant.model import Verdict
 from ingest.analysis import Analyzer
 from ingest.errors import ConfigurationError, ServiceError
+from ingest.metering import Caller, in_name_of
 
 
 class Judge(Protocol):
@@ -45,6 +47,12 @@ class GuardedChecker:
         self._local = local
         self._analyzer = Analyzer(language)
 
+    def for_caller(self, caller: Caller) -> GuardedChecker:
+        """This checker for one answer; only a judge that calls a model makes a difference of it."""
+        bound = copy.copy(self)
+        bound._judge = in_name_of(self._judge, caller)
+        return bound
+
     @property
     def name(self) -> str:
         return self._judge.name
@@ -62,9 +70,8 @@ class GuardedChecker:
             return self._judge.judge(claim, said)
         except (ServiceError, ConfigurationError) as error:
             verdict = self._local.check(claim, quotes, around=around)
-            return replace(
-                verdict, reason=f"{self._judge.name} did not judge ({error}) {self._local.name}: {verdict.reason}"
-            )
+            failed = f"{self._judge.name} did not judge ({error})"
+            return replace(verdict, reason=f"{failed} {self._local.name}: {verdict.reason}", failed=failed)
 
     def release(self) -> None:
         """Give the models' memory back."""

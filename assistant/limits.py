@@ -23,6 +23,7 @@ from ingest.errors import ConfigurationError
 Unit = Literal["requests", "tokens", "USD"]
 Period = Literal["minute", "day", "month"]
 
+ORGANISATION: Final = "organisation"
 NANO: Final = 1_000_000_000  # money is counted in billionths of a dollar: a token of a small model costs about ten
 MOST: Final = 10**9  # of any unit; far above use, far below what a bigint holds in billionths
 _ITEM: Final = re.compile(
@@ -83,7 +84,7 @@ def limits_from(text: str, budget_usd_month: float | None = None) -> tuple[Limit
 
 def counters_of(limits: Sequence[Limit], reader: Reader, now: datetime) -> list[tuple[Counter, Limit]]:
     """Which limits hold for a reader's call, each with what it counts, sorted: everybody locks in this order."""
-    scopes = {f"user:{reader.name}": "user", "organisation": "organisation"}
+    scopes = {f"user:{reader.name}": "user", ORGANISATION: ORGANISATION}
     scopes |= {f"team:{group}": "team" for group in reader.groups}
     named = {(limit.who, limit.unit, limit.period) for limit in limits}
     found = []

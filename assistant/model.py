@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Literal, NewType, Protocol
 from uuid import UUID
 
+from ingest.metering import Usage
 from ingest.model import ChunkId, DocumentId, Locator
 from retrieval.model import SearchResult
 
@@ -82,14 +83,6 @@ class DraftClaim:
 
 
 @dataclass(frozen=True, slots=True)
-class Usage:
-    input_tokens: int = 0
-    cached_input_tokens: int = 0
-    output_tokens: int = 0
-    cost_usd: float = 0.0
-
-
-@dataclass(frozen=True, slots=True)
 class DraftEnd:
     """The last thing a draft yields; a draft that ends without it has failed."""
 
@@ -134,6 +127,7 @@ class Verdict:
     supported: bool
     score: float  # 0 to 1
     reason: str  # in words, for the record: "number 30 is not in the quote"
+    failed: str | None = None  # in words: who should have judged, and why another did
 
 
 class Checker(Protocol):

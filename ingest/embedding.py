@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from ingest.errors import ConfigurationError
 from ingest.local_embedding import LocalEmbedder
+from ingest.metering import Meter
 from ingest.model import Embedder
 from ingest.model_folder import model_in
 from ingest.onnx_embedding import Form, OnnxEmbedder
@@ -27,11 +28,13 @@ def embedder_from(
     openai_client_factory: Callable[[], OpenAI],
     timeout_s: float = OPENAI_TIMEOUT_S,
     redactor: Redactor | None = None,
+    meter: Meter | None = None,
 ) -> Embedder:
     """The embedder that QUOTH_EMBEDDER names: local, local-multilingual, onnx:FOLDER or openai:MODEL[:DIMENSIONS].
 
     Args:
         redactor: for texts that leave the machine.
+        meter: of the calls of a remote model.
 
     Raises:
         ConfigurationError: for anything else, with what may be set.
@@ -62,7 +65,9 @@ def embedder_from(
             raise ConfigurationError(
                 f"QUOTH_EMBEDDER={setting!r}: {number} is not a number of dimensions. Give 1 to 16000."
             )
-        return OpenAIEmbedder(openai_client_factory(), model, int(number) if number else None, timeout_s, redactor)
+        return OpenAIEmbedder(
+            openai_client_factory(), model, int(number) if number else None, timeout_s, redactor, meter
+        )
     raise ConfigurationError(
         f"QUOTH_EMBEDDER={setting!r} is not an embedder. "
         "Use local, local-multilingual, onnx:FOLDER or openai:MODEL[:DIMENSIONS]."

@@ -5,6 +5,7 @@ QuothError
 ├── UsageError           the person who gave the command
 ├── ConfigurationError   the operator: a setting, a refusal to run unsafely
 └── ServiceError         wait or retry: the database or a model is unavailable
+    └── CallFailed           a call of a model came to nothing; `outcome` says how
 
 "The documents do not say" is a result, not an error. Every message quotes the value it is about and ends with the
 way out.
@@ -26,6 +27,7 @@ Reason = Literal[
     "unreadable",
     "ambiguous_name",
 ]
+Outcome = Literal["refused", "unavailable", "broken", "misconfigured"]
 REASONS: tuple[Reason, ...] = get_args(Reason)
 
 
@@ -62,3 +64,24 @@ class ConfigurationError(QuothError):
 
 class ServiceError(QuothError):
     """The database or a model does not answer; waiting or retrying may help (exit code 3)."""
+
+
+class CallFailed(ServiceError):
+    """A call of a model came to nothing.
+
+    Attributes:
+        outcome: "unavailable" counts against the service; the others are about what it was asked or how it is set up.
+    """
+
+    def __init__(self, words: str, outcome: Outcome) -> None:
+        super().__init__(words)
+        self.outcome: Outcome = outcome
+
+
+def outcome_of_status(status: int, code: str | None = None) -> Outcome:
+    """What an HTTP status of a model's service says of the call."""
+    if code in ("insufficient_quota", "billing_hard_limit_reached"):
+        return "misconfigured"
+    if status in (408, 409, 429) or status >= 500:
+        return "unavailable"
+    return "misconfigured"

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import copy
 import itertools
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 import numpy as np
 
-from ingest.errors import ConfigurationError, ServiceError
+from ingest.errors import CallFailed, ConfigurationError, outcome_of_status
 from ingest.local_embedding import TOKENIZER_FILE
+from ingest.metering import OPERATOR, Account, Caller, Meter, Unmetered
 from ingest.model import Span
 from ingest.packaged_files import packaged_path, verified_bytes
 from ingest.redaction import Redactor
@@ -41,6 +43,7 @@ class OpenAIEmbedder:
         dimensions: asked of the model; None for the model's own number.
         timeout_s: for one request; a call makes one request per 256 texts.
         redactor: takes out of each text what must not be sent; None sends texts as they are.
+        meter: asked before each request and told of its end; none: every request goes through.
 
     Raises:
         ConfigurationError: if dimensions is None and the model's own number is not known here.
@@ -53,6 +56,7 @@ class OpenAIEmbedder:
         dimensions: int | None = None,
         timeout_s: float = OPENAI_TIMEOUT_S,
         redactor: Redactor | None = None,
+        meter: Meter | None = None,
     ) -> None:
         own = OPENAI_DIMENSIONS.get(model)
         if dimensions is None and own is None:
@@ -65,6 +69,8 @@ class OpenAIEmbedder:
         self._dimensions = dimensions or own or 0
         self._timeout_s = timeout_s
         self._redactor = redactor
+        self._meter = meter or Unmetered()
+        self._caller = OPERATOR
         # The local tokenizer stands in for OpenAI's, so that chunks are the same under every embedder.
         self._counter = TokenCounter(lambda: verified_bytes(packaged_path(TOKENIZER_FILE), TOKENIZER_FILE.sha256))
 
@@ -76,6 +82,12 @@ class OpenAIEmbedder:
     def dimensions(self) -> int:
         return self._dimensions
 
+    def for_caller(self, caller: Caller) -> OpenAIEmbedder:
+        """This embedder in somebody's name; the connection is shared."""
+        bound = copy.copy(self)
+        bound._caller = caller
+        return bound
+
     def count_tokens(self, texts: Sequence[str]) -> list[int]:
         """Tokens by the local model's tokenizer: an estimate that does not change with the remote model."""
         return self._counter(texts)
@@ -84,8 +96,10 @@ class OpenAIEmbedder:
         """Return (len(texts), dimensions), rows of length 1, in the order given; queries and documents are alike.
 
         Raises:
-            ServiceError: if the endpoint does not answer in time, refuses, or answers something else.
-            ConfigurationError: if the vectors have another number of dimensions.
+            ServiceError: if the endpoint does not answer in time, refuses, or answers something else; or a limit is
+                reached.
+            ConfigurationError: if the vectors have another number of dimensions, or the model's price is not known
+                where a limit on money holds.
         """
         sent = texts if self._redactor is None else [self._redactor.alone(text) for text in texts]
         vectors = [self._request(batch) for batch in _requests(sent)]
@@ -99,27 +113,47 @@ class OpenAIEmbedder:
         return rows[: len(texts)], [rows[a:b] for a, b in itertools.pairwise(borders)]
 
     def _request(self, texts: list[str]) -> Vectors:
+        """One request, counted by the meter."""
+        sent_bytes = sum(len(text.encode("utf-8", "replace")) for text in texts)
+        with self._meter.begin(
+            self._caller, "embed", self._model, sent_bytes=sent_bytes, within_s=self._timeout_s
+        ) as account:
+            return self._vectors(texts, account)
+
+    def _vectors(self, texts: list[str], account: Account) -> Vectors:
         import openai  # here, because it takes most of a second and few set-ups use it
 
         asked: dict[str, Any] = {} if self._asked is None else {"dimensions": self._asked}
+        sent_chars = sum(map(len, texts))
         try:
             response = self._client.embeddings.create(input=texts, model=self._model, **asked)
+            if response.usage is not None:
+                account.embedded(response.usage.prompt_tokens)
+            else:  # a server that speaks the same way need not tell
+                account.unanswered(sent_chars)
             rows = sorted(response.data, key=lambda row: row.index)
             if [row.index for row in rows] != list(range(len(texts))):
-                raise ServiceError(f"{self._model!r} returned {len(rows)} vectors for {len(texts)} texts. Try again.")
+                raise CallFailed(
+                    f"{self._model!r} returned {len(rows)} vectors for {len(texts)} texts. Try again.", "broken"
+                )
             vectors = [np.asarray(row.embedding, np.float32) for row in rows]
         except openai.APITimeoutError as error:
-            raise ServiceError(
-                f"{self._model!r} did not answer within {self._timeout_s:g} s. Try again later."
+            account.unanswered(sent_chars)
+            raise CallFailed(
+                f"{self._model!r} did not answer within {self._timeout_s:g} s. Try again later.", "unavailable"
             ) from error
         except openai.APIConnectionError as error:
-            raise ServiceError(
-                f"{self._model!r} could not be reached. Check the network and OPENAI_BASE_URL, or try again later."
+            raise CallFailed(
+                f"{self._model!r} could not be reached. Check the network and OPENAI_BASE_URL, or try again later.",
+                "unavailable",
             ) from error
         except openai.APIStatusError as error:  # its message may quote the key or the text: not repeated
-            raise ServiceError(f"{self._model!r} refused: {_status_in_words(error.status_code)}.") from error
+            outcome = outcome_of_status(error.status_code, error.code)
+            raise CallFailed(f"{self._model!r} refused: {_status_in_words(error.status_code)}.", outcome) from error
         except (openai.OpenAIError, ValueError, TypeError, AttributeError) as error:
-            raise ServiceError(f"{self._model!r} did not answer with embeddings. Check OPENAI_BASE_URL.") from error
+            raise CallFailed(
+                f"{self._model!r} did not answer with embeddings. Check OPENAI_BASE_URL.", "broken"
+            ) from error
         sizes = {vector.shape for vector in vectors}
         if sizes != {(self._dimensions,)}:
             found = sorted(shape[0] for shape in sizes if shape)

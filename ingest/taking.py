@@ -17,17 +17,18 @@ from pgvector import HalfVector
 from sqlalchemy import Connection, select
 
 from ingest import intake, schema, storing
-from ingest.access import LOCAL
+from ingest.access import LOCAL, Reader
 from ingest.canonical import PARSER_PROFILE
 from ingest.database import Database
-from ingest.errors import DocumentError, ServiceError, trace_of
+from ingest.errors import ConfigurationError, DocumentError, ServiceError, trace_of
 from ingest.indexing import StoredVectors, chunk_text, index_document, index_profile
 from ingest.intake import Handed, Intake, Item, Report, Stopped
-from ingest.model import Attachment, DocumentId, Receipt
+from ingest.metering import Caller, in_name_of
+from ingest.model import Attachment, DocumentId, Embedder, Receipt
 from ingest.originals import Originals
 from ingest.parser import Parser
 from ingest.reuse import adder, stored_vectors
-from ingest.spaces import Spaces
+from ingest.spaces import Space, Spaces
 from ingest.storing import Identity, NewVersion
 from ingest.vectors import pack_vectors
 
@@ -91,6 +92,9 @@ class Taking:
                 return
             self._intake.put_back(item, f"waits: {error}")
             raise
+        except ConfigurationError as error:
+            LOG.error("taking in %s: %s", item.id, error)
+            self._intake.fail_for_now(item, str(error))
         except Exception as error:
             LOG.error("taking in %s failed:\n%s", item.id, trace_of(error))
             self._intake.fail(
@@ -120,7 +124,7 @@ class Taking:
             reuse = before is not None and item.kind == "add"
             known = storing.known_vectors(connection, before.document, space.id) if before and reuse else {}
         stored = stored_vectors(self._database, space.id, adder(item.principal)) if item.kind == "add" else None
-        indexed = index_document(parsed, title, space.embedder, known, report, stored)
+        indexed = index_document(parsed, title, _embedder(space, item), known, report, stored)
         report("storing", 0, 1)
         new = NewVersion(
             item.identity, title, sha256, item.byte_count, PARSER_PROFILE, index_profile(), parsed, indexed
@@ -242,7 +246,7 @@ class Taking:
                 shift = len(text) - len(row.text) - row.start_offset
                 borders = [offset + shift for offset in row.sentences]
                 spans.append(list(zip(borders[::2], borders[1::2], strict=True)))
-            made, of_sentences = building.embedder.embed_passages(texts, spans) if new else ((), ())
+            made, of_sentences = _embedder(building, item).embed_passages(texts, spans) if new else ((), ())
             for row, vector, sentences in zip(new, made, of_sentences, strict=True):
                 vectors[row.text_hash] = StoredVectors(HalfVector(vector), pack_vectors(sentences))
             with self._database.working() as connection:
@@ -254,6 +258,11 @@ class Taking:
                 )
         with self._database.working() as connection:
             intake.finish(connection, item, self._nothing(item, None))
+
+
+def _embedder(space: Space, item: Item) -> Embedder:
+    """What embeds for an item, in the name of whoever handed it over."""
+    return in_name_of(space.embedder, Caller(Reader(item.principal, frozenset()), bulk=True))
 
 
 def _reading(report: Report) -> Callable[[int, int], None]:

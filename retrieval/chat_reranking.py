@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import re
 import secrets
@@ -9,6 +10,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from ingest.errors import ServiceError
+from ingest.metering import OPERATOR, Caller, Meter
 from retrieval.model import Hit
 from retrieval.reranking import Asked
 from retrieval.structured_calls import Form, StructuredCalls, Words
@@ -51,27 +53,36 @@ class ChatReranker:
     Args:
         client_factory: called at first use; gives key and address, its own retries are not used.
         model: of the Responses API.
+        meter: asked before each call and told of its end; none: every call goes through.
     """
 
-    def __init__(self, client_factory: Callable[[], openai.OpenAI], model: str) -> None:
+    def __init__(self, client_factory: Callable[[], openai.OpenAI], model: str, *, meter: Meter | None = None) -> None:
         self._model = model
         form = Form("order", INSTRUCTIONS, SCHEMA, MAX_OUTPUT_TOKENS)
         words = Words(repr(model), "the passages", "its order of the passages")
-        self._calls = StructuredCalls(client_factory, model, form, words)
+        self._calls = StructuredCalls(client_factory, model, form, words, "rerank", meter)
+        self._caller = OPERATOR
 
     @property
     def name(self) -> str:
         return f"chat:{self._model}"
 
+    def for_caller(self, caller: Caller) -> ChatReranker:
+        """This re-ranker for one question; the connection is shared."""
+        bound = copy.copy(self)
+        bound._caller = caller
+        return bound
+
     def scores(self, asked: Asked, candidates: Sequence[Hit], *, budget_s: float) -> list[float]:
         """Scores of all candidates.
 
         Raises:
-            ServiceError: the model does not answer in time, refuses, or names no passage.
+            ServiceError: the model does not answer in time, refuses, or names no passage; or a limit is reached.
+            ConfigurationError: its price is not known, and a limit on money holds.
         """
         if not candidates:
             return []
-        text = self._calls.answer(message(asked.text, candidates), within_s=budget_s)
+        text = self._calls.answer(message(asked.text, candidates), within_s=budget_s, caller=self._caller)
         return by_order(_order(text, self._model), len(candidates), self._model)
 
     def release(self) -> None:

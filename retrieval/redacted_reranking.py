@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
+from ingest.metering import Caller, in_name_of
 from ingest.redaction import Redactor
 from retrieval.model import Hit
 from retrieval.reranking import Asked, Reranker
@@ -20,6 +21,9 @@ class RedactingReranker:
     @property
     def name(self) -> str:
         return self._reranker.name
+
+    def for_caller(self, caller: Caller) -> RedactingReranker:
+        return RedactingReranker(in_name_of(self._reranker, caller), self._redactor)
 
     def scores(self, asked: Asked, candidates: Sequence[Hit], *, budget_s: float) -> list[float]:
         """Scores by the other re-ranker, of redacted texts; the same value has one placeholder in all of them."""

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from ingest.analysis import analyzer_for
 from ingest.errors import ConfigurationError
 from ingest.indexing import chunk_text
+from ingest.metering import Meter
 from ingest.model_folder import model_in
 from ingest.model_hub import HUB_URL, HubModel
 from retrieval.model import Hit
@@ -112,6 +113,7 @@ def reranker_from(
     key: str | None = None,
     chat_model: str | None = None,
     openai_client_factory: Callable[[], openai.OpenAI] | None = None,
+    meter: Meter | None = None,
     say: Callable[[str], None] = lambda text: None,
 ) -> Reranker | None:
     """The re-ranker that QUOTH_RERANKER names; None for 'none'. Nothing is loaded or asked for yet.
@@ -121,6 +123,7 @@ def reranker_from(
         models_folder: where models from the hub are kept.
         key: of the service behind http:URL.
         chat_model: what `chat` asks: the first of QUOTH_MODELS.
+        meter: of the calls of `chat`.
         say: told that a model is being fetched.
 
     Raises:
@@ -155,7 +158,7 @@ def reranker_from(
 
         if chat_model is None or openai_client_factory is None:
             raise ConfigurationError(f"{named} needs a chat model. Set QUOTH_MODELS, or QUOTH_RERANKER to local.")
-        return ChatReranker(openai_client_factory, chat_model)
+        return ChatReranker(openai_client_factory, chat_model, meter=meter)
     raise ConfigurationError(
         f"{named} is not known. Use local, none, onnx:FOLDER, hub:REPO@REVISION, http:URL or chat."
     )

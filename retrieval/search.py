@@ -20,6 +20,7 @@ from ingest.database import Database
 from ingest.errors import ConfigurationError, ServiceError, UsageError
 from ingest.indexing import chunk_text
 from ingest.local_embedding import reads_english_only
+from ingest.metering import Caller, in_name_of
 from ingest.model import ChunkId, DocumentId
 from ingest.spaces import Space, Spaces
 from ingest.vectors import unpack_vectors
@@ -70,11 +71,13 @@ class Search:
         stage: Stage = "reranked",
         collection: str | None = None,
         narrowing: Narrowing | None = None,
+        caller: Caller | None = None,
     ) -> SearchResult:
         """The k best chunks the reader may read, by one stage; hits carry their ranks in all of them.
 
         Args:
             narrowing: which documents are searched.
+            caller: in whose name models are called; None: in the reader's, for no answer.
 
         Raises:
             UsageError: an empty question, or k below 1.
@@ -83,7 +86,9 @@ class Search:
         if k < 1:
             raise UsageError(f"k must be at least 1, not {k}.")
         depth = max(self._settings.depth, k)
-        found = self.candidates(question, reader, depth=depth, collection=collection, narrowing=narrowing)
+        found = self.candidates(
+            question, reader, depth=depth, collection=collection, narrowing=narrowing, caller=caller
+        )
         return replace(found, stage=stage, hits=_by_stage(found.hits, stage, k))
 
     def candidates(
@@ -94,6 +99,7 @@ class Search:
         depth: int,
         collection: str | None = None,
         narrowing: Narrowing | None = None,
+        caller: Caller | None = None,
     ) -> SearchResult:
         """Every chunk that a stage brought, uncut, by the last stage; for whoever compares the stages.
 
@@ -106,13 +112,14 @@ class Search:
         asked_for = question.strip().replace("\x00", "")
         if not asked_for:
             raise UsageError("Ask something: the question is empty.")
+        caller = caller or Caller(reader)
         clock = _Clock()
         text, notes = self._bounded(asked_for)
         wanted = wanted_from(text)
         if not wanted.text:
             raise UsageError(f"Ask for something: {asked_for!r} only says what to leave out.")
         space = self._spaces.active
-        vector = self._embedded(wanted.text, space, notes)
+        vector = self._embedded(wanted.text, space, notes, caller)
         clock.lap("embed")
         documents = documents_of(self._database, reader, narrowing, collection) if narrowing else None
         with self._database.reading(reader) as connection:
@@ -137,7 +144,7 @@ class Search:
         if wanted.narrowed and not hits:
             notes.append(_nothing_as(wanted))
         asked = Asked(wanted.text, vector, lexical.idf, lexical.language, wanted.identifiers)
-        hits = self._reranked(hits, asked, notes)
+        hits = self._reranked(hits, asked, notes, caller)
         clock.lap("rerank")
         ranked = _by_stage(hits, "reranked", len(hits))
         return SearchResult(
@@ -161,12 +168,17 @@ class Search:
             return question, []
         return question[:limit], [f"The question is longer than {limit} characters; its beginning was searched for."]
 
-    def _embedded(self, question: str, space: Space, notes: list[str]) -> NDArray[np.float32] | None:
+    def _embedded(self, question: str, space: Space, notes: list[str], caller: Caller) -> NDArray[np.float32] | None:
         try:
-            return space.embedder.embed([question], kind="query")[0]
+            return in_name_of(space.embedder, caller).embed([question], kind="query")[0]
         except ServiceError as error:
             notes.append(f"Searched by words only: {error}")
-            return None
+        except ConfigurationError as error:
+            logging.getLogger(__name__).error("embedder %s: %s", space.embedder.space, error)
+            notes.append(
+                "Searched by words only: the embedder is not set up as it should be. The log says what to mend."
+            )
+        return None
 
     def _alpha(self, question: str, space: Space) -> float:
         if not reads_english_only(space.embedder.space):
@@ -293,10 +305,10 @@ class Search:
             )
         return hits
 
-    def _reranked(self, hits: list[Hit], asked: Asked, notes: list[str]) -> list[Hit]:
+    def _reranked(self, hits: list[Hit], asked: Asked, notes: list[str], caller: Caller) -> list[Hit]:
         """The first hits by the re-ranker's scores, below them the others in fused order."""
         top = hits[: self._settings.rerank_depth]
-        scores = self._new_scores(top, asked, notes)
+        scores = self._new_scores(top, asked, notes, caller)
         scored, rest = hits[: len(scores)], hits[len(scores) :]
         order = sorted(range(len(scored)), key=lambda at: (-scores[at], at))
         floor = min(scores, default=0.0)
@@ -307,14 +319,14 @@ class Search:
             for rank, (hit, score) in enumerate(ranked, 1)
         ]
 
-    def _new_scores(self, top: Sequence[Hit], asked: Asked, notes: list[str]) -> list[float]:
+    def _new_scores(self, top: Sequence[Hit], asked: Asked, notes: list[str], caller: Caller) -> list[float]:
         """Scores of the first of them; their fused ones where nothing can re-rank, so that a search never fails."""
         fused = [hit.scores["fused"] for hit in top]
         if self._reranker is None or not top:
             return fused
         budget_s = self._settings.rerank_budget_s
         try:
-            scores = self._reranker.scores(asked, top, budget_s=budget_s)
+            scores = in_name_of(self._reranker, caller).scores(asked, top, budget_s=budget_s)
         except ServiceError as error:
             notes.append(f"Not re-ranked: {error}")
             return fused

@@ -43,6 +43,7 @@ MODES: Final = {
     "honest": "quotes what the passages say",
     "invented": "its quotes stand nowhere",
     "mistaken": "its first quote stands nowhere, until it is told so",
+    "own-words": "says with words of its own before it what the passages say",
     "unknown-id": "its evidence names a passage that was not given",
     "paraphrase-numbers": "its quotes are true, its claims have other numbers",
     "obey": "does what instructions inside passages tell",
@@ -329,6 +330,8 @@ def answer_of(message: str, mode: str) -> dict[str, Any]:
             continue
         if mode == "invented" or (mode == "mistaken" and not number and not rejected):
             sentence = f"It is well established that {text[0].lower()}{text[1:]}"
+        elif mode == "own-words":
+            text = f"In short, {text[0].lower()}{text[1:]}"
         elif mode == "unknown-id":
             id = "P99"
         elif mode == "paraphrase-numbers":

@@ -218,4 +218,4 @@ def test_completing_a_follow_up_is_counted_and_recorded_too(
     assert second.degraded and "2 requests a day" in second.degraded  # one for the answer, one to complete the question
     with quoth.database.reading(mia) as connection:
         calls = connection.execute(text("select purpose, answer_id, status from model_call order by at")).all()
-    assert [tuple(one) for one in calls] == [("answer", first.id, "done"), ("standalone", second.id, "done")]
+    assert [tuple(one) for one in calls] == [("answer", first.id, "done"), ("reword", second.id, "done")]
