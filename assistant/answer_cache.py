@@ -64,6 +64,7 @@ class _Flight:
 
     over: threading.Event = field(default_factory=threading.Event)
     kept: Kept | None = None
+    alone: bool = False  # what it made is for its asker only; who waits goes on by themselves
 
 
 class Turn:
@@ -78,6 +79,11 @@ class Turn:
     def keep(self, kept: Kept) -> None:
         """Give the draft that was made to those who wait, and to those who come."""
         self._cache._landed(self._key, self._flight, kept)
+
+    def keep_apart(self) -> None:
+        """The draft that was made rests on more than the key covers: nobody else gets it, nor waits for the next."""
+        if self._flight is not None:
+            self._flight.alone = True
 
     def __enter__(self) -> Self:
         return self
@@ -127,6 +133,8 @@ class AnswerCache:
                 return Turn(self, key, None, None)
             if flight.kept is not None:
                 return Turn(self, key, flight.kept, None)
+            if flight.alone:
+                return Turn(self, key, None, None)
 
     def forget(self, document: DocumentId) -> None:
         """Drop every draft that was made from passages of a document."""

@@ -7,7 +7,7 @@ import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import nullcontext, suppress
 from dataclasses import dataclass, field, replace
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from assistant.answer_cache import AnswerCache, Kept, Repeated, Turn, key_of
 from assistant.citing import Unresolved, resolve
@@ -34,6 +34,7 @@ from assistant.model import (
     Rejection,
     Resolved,
     Status,
+    Toolbox,
     Usage,
 )
 from assistant.records import STOPPED, Answers, Trace, answer_text, usage_total
@@ -47,6 +48,9 @@ from retrieval.narrowing import Narrowing
 from retrieval.search import Search
 from retrieval.standalone import standalone
 from retrieval.surroundings import Surroundings
+
+if TYPE_CHECKING:
+    from assistant.model_tools import ModelTools
 
 REPAIRED: Final = 5  # claims that were left out, of which a model may put right
 REPAIR_LEAST_S: Final = 3.0  # left of the deadline for which that is worth a call
@@ -114,6 +118,7 @@ class Answering:
         *,
         rewording: Rewording | None = None,
         cache: AnswerCache | None = None,
+        tools: ModelTools | None = None,
     ) -> None:
         self._search = search
         self._surroundings = surroundings
@@ -125,6 +130,7 @@ class Answering:
         self._settings = settings
         self._rewording = rewording  # makes follow-up questions stand by themselves; else a rule does
         self._cache = cache
+        self._tools = tools  # what a model may look up itself
 
     def ask(
         self,
@@ -167,6 +173,10 @@ class Answering:
             context = replace(context, earlier=earlier_turns(turns))
         retrieved_ms = _ms_since(started)
         key = key_of(question, found, context, self._answerers, self._checker.name, collection, narrowing)
+        box: Toolbox | None = None
+        if self._tools is not None and context.passages:
+            box = self._tools.box(reader, context, collection=collection, narrowing=narrowing)
+            context = replace(context, tools=box)
         try:
             yield Progress(f"Reading {len(context.passages)} passages")
             with self._turn(key, deadline) as turn:
@@ -174,14 +184,18 @@ class Answering:
                     self._answerers if turn is None or turn.kept is None else [Repeated(turn.kept), *self._answerers]
                 )
                 yield from self._drafted(answerers, checker, question, reader, context, found, draft, started, deadline)
-                if turn is not None and draft.may_be_repeated:
+                if turn is not None and box is not None and box.uses:
+                    turn.keep_apart()
+                elif turn is not None and draft.may_be_repeated:
                     turn.keep(draft.kept(context))
         except GeneratorExit:  # the reader stopped it: what was shown was verified, and is kept
+            context = _with_found(context)
             stopped = self._answer(question, begun, found, context, draft)
             stopped = replace(stopped, status="partial", missing=STOPPED, timings_ms={"total": _ms_since(started)})
             with suppress(QuothError):  # a store that fails now must not keep the reader from stopping
-                self._answers.save(reader, stopped, Trace(found, context, ""))
+                self._answers.save(reader, stopped, Trace(found, context, "", tuple(box.uses) if box else ()))
             raise
+        context = _with_found(context)
         answer = self._answer(question, begun, found, context, draft)
         answer = replace(
             answer,
@@ -194,7 +208,11 @@ class Answering:
                 "total": _ms_since(started),
             },
         )
-        self._answers.save(reader, answer, Trace(found, context, draft.end.raw_output if draft.end else ""))
+        self._answers.save(
+            reader,
+            answer,
+            Trace(found, context, draft.end.raw_output if draft.end else "", tuple(box.uses) if box else ()),
+        )
         yield answer
 
     def _standalone(self, question: str, earlier: Sequence[str], call: Call) -> _Asked:
@@ -243,7 +261,7 @@ class Answering:
                         draft.end = item
                         draft.usages.append(item.usage)
                         continue
-                    shown = self._verified(item, reader, context, draft, checker)
+                    shown = self._verified(item, reader, _with_found(context), draft, checker)
                     if shown is not None:
                         if draft.first_verified_ms is None:
                             draft.first_verified_ms = _ms_since(started)
@@ -260,7 +278,7 @@ class Answering:
                 yield Progress("The model did not answer; trying the next way")
                 continue
             yield from self._repaired(
-                answerer, checker, question, reader, context, found, draft, rejected_before, deadline
+                answerer, checker, question, reader, _with_found(context), found, draft, rejected_before, deadline
             )
             if draft.claims or len(draft.rejected) == rejected_before:
                 break  # it answered, or said that the documents do not
@@ -398,6 +416,13 @@ class Answering:
             timings_ms={},
             rejected=tuple(draft.rejected),
         )
+
+
+def _with_found(context: Context) -> Context:
+    """The context with what tools have found so far, as passages like the others, and no more tools."""
+    if context.tools is None:
+        return context
+    return replace(context, passages=(*context.passages, *context.tools.passages), tools=None)
 
 
 def _around(passage: Passage) -> str:

@@ -67,6 +67,8 @@ from retrieval.surroundings import Surroundings
 if TYPE_CHECKING:
     import openai
 
+    from assistant.model_tools import ModelTools
+
 ALL_MIGRATIONS: Final = (MIGRATIONS, Path(__file__).parent / "migrations" / "versions")
 
 
@@ -202,6 +204,14 @@ class Quoth:
             meter=self.gateway,
             **_checker_options(settings, environ, say),
         )
+        tools: ModelTools | None = None
+        if models and settings.model_tools:
+            from assistant.model_tools import ModelTools, ToolLimits  # loads pydantic
+
+            tools = ModelTools(
+                self.database, self.catalog, self.searching.search, self.surroundings, self.embedder.count_tokens,
+                ToolLimits(rounds=settings.model_tools),
+            )  # fmt: skip
         self.answering = Answering(
             self.searching,
             self.surroundings,
@@ -213,6 +223,7 @@ class Quoth:
             AnsweringSettings(deadline_s=settings.answer_deadline_s),
             rewording=self.rewording,
             cache=self.cache,
+            tools=tools,
         )
 
     def search(

@@ -6,7 +6,7 @@ Nothing else in this package knows of it: a stream of chunks comes out as the ev
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from openai.types import responses as r
@@ -26,9 +26,15 @@ def chat_request(request: Mapping[str, Any]) -> dict[str, Any]:
     Only what every such server knows is sent; `max_tokens` is the name of the room that all of them understand.
     """
     form = request["text"]["format"]
+    tools: dict[str, Any] = {}
+    if request.get("tools"):
+        functions = [{name: value for name, value in one.items() if name != "type"} for one in request["tools"]]
+        tools = {"tools": [{"type": "function", "function": one} for one in functions]}
+        tools["tool_choice"] = request["tool_choice"]
     return {
         "model": request["model"],
-        "messages": [{"role": "system", "content": request["instructions"]}, *request["input"]],
+        "messages": [{"role": "system", "content": request["instructions"]}, *_messages(request["input"])],
+        **tools,
         "response_format": {
             "type": "json_schema",
             "json_schema": {"name": form["name"], "strict": form["strict"], "schema": form["schema"]},
@@ -38,6 +44,26 @@ def chat_request(request: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
+def _messages(items: Sequence[Mapping[str, Any]]) -> Iterator[dict[str, Any]]:
+    """Items of a request as messages: the calls of one turn are one message; reasoning has no place here."""
+    calls: list[dict[str, Any]] = []
+    for item in items:
+        kind = item.get("type", "message")
+        if kind == "function_call":
+            function = {"name": item["name"], "arguments": item["arguments"]}
+            calls.append({"id": item["call_id"], "type": "function", "function": function})
+            continue
+        if calls and kind != "reasoning":
+            yield {"role": "assistant", "tool_calls": calls}
+            calls = []
+        if kind == "function_call_output":
+            yield {"role": "tool", "tool_call_id": item["call_id"], "content": item["output"]}
+        elif kind == "message" and item["role"] == "assistant":
+            yield {"role": "assistant", "content": "".join(part.get("text", "") for part in item["content"])}
+        elif kind == "message":
+            yield dict(item)
+
+
 class ChatEvents:
     """The events of a response, from a stream of chunks; it ends early where the chunks end without a reason."""
 
@@ -45,6 +71,7 @@ class ChatEvents:
         self._chunks = chunks
         self._text: list[str] = []
         self._refusal: list[str] = []
+        self._calls: dict[int, list[str]] = {}  # by place: id, name, arguments
         self._finish: str | None = None
         self._usage: CompletionUsage | None = None
         self._model = ""
@@ -67,6 +94,15 @@ class ChatEvents:
                 self._refusal.append(choice.delta.refusal)
                 return r.ResponseRefusalDeltaEvent.model_construct(
                     type="response.refusal.delta", delta=choice.delta.refusal
+                )
+            if choice.delta.tool_calls:
+                for one in choice.delta.tool_calls:
+                    call = self._calls.setdefault(one.index, ["", "", ""])
+                    call[0] = one.id or call[0]
+                    call[1] += (one.function and one.function.name) or ""
+                    call[2] += (one.function and one.function.arguments) or ""
+                return r.ResponseFunctionCallArgumentsDeltaEvent.model_construct(
+                    type="response.function_call_arguments.delta", delta=""
                 )
             if choice.delta.content:
                 self._text.append(choice.delta.content)
@@ -94,9 +130,21 @@ class ChatEvents:
             object="response",
             status=status,
             output=[
-                r.ResponseOutputMessage.model_construct(
-                    id="", content=content, role="assistant", status=status, type="message"
-                )
+                *(
+                    [
+                        r.ResponseOutputMessage.model_construct(
+                            id="", content=content, role="assistant", status=status, type="message"
+                        )
+                    ]
+                    if self._text or self._refusal or not self._calls
+                    else []
+                ),
+                *(
+                    r.ResponseFunctionToolCall(
+                        call_id=id or f"call_{place}", name=name, arguments=arguments, type="function_call"
+                    )
+                    for place, (id, name, arguments) in sorted(self._calls.items())
+                ),
             ],
             incomplete_details=r.response.IncompleteDetails(reason=reason) if reason else None,  # type: ignore[arg-type]
             usage=_usage(self._usage),

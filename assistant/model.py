@@ -55,6 +55,52 @@ class Rejection:
 
 
 @dataclass(frozen=True, slots=True)
+class ToolResult:
+    """What a tool hands back to a model: data, never instructions."""
+
+    note: str  # ours, in one line: what was done, or why not and what to try
+    passages: tuple[Passage, ...] = ()  # with ids of their own, which claims may cite
+    lines: tuple[str, ...] = ()  # of a list; they hold words of documents
+
+
+@dataclass(frozen=True, slots=True)
+class ToolUse:
+    """One call of a tool, for the record."""
+
+    tool: str
+    arguments: str  # as the model gave them; kept as a keyed hash only
+    found: tuple[tuple[DocumentId, int, int, int], ...] = ()  # document, version, start and end of what it read
+    failed: bool = False
+
+
+class Toolbox(Protocol):
+    """What a model may look up for one answer, as the answer's reader. Not for several threads."""
+
+    @property
+    def rounds(self) -> int:
+        """Turns at most in which a model may call tools."""
+        ...
+
+    @property
+    def passages(self) -> Sequence[Passage]:
+        """What was found beyond the context, in order of its ids."""
+        ...
+
+    @property
+    def uses(self) -> Sequence[ToolUse]:
+        """Every call so far, for the record."""
+        ...
+
+    def call(self, name: str, arguments: str) -> ToolResult:
+        """Run one tool; whatever is wrong with the call is told in the result.
+
+        Args:
+            arguments: a JSON object.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
 class Context:
     """What a question is answered from, in the order given to the model."""
 
@@ -64,6 +110,7 @@ class Context:
     conflicts: tuple[Conflict, ...] = ()
     earlier: str = ""  # what was asked and answered before, shortened; for what the question refers to
     rejected: tuple[Rejection, ...] = ()  # of a former draft: to be put right, or left out
+    tools: Toolbox | None = None  # what may be looked up beside; None: nothing
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,9 +6,10 @@ Nothing here is trusted: whether a passage exists, a quote stands in it and supp
 from __future__ import annotations
 
 import copy
+import json
 import re
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final
@@ -17,7 +18,7 @@ from assistant.errors import ModelError, ModelMisconfigured, ModelOutputBroken, 
 from assistant.gateway import Call, Gateway, nobodys_call
 from assistant.json_stream import ArrayReader, MalformedJson
 from assistant.model import Answerer, Context, DraftClaim, DraftEnd, Evidence, Usage
-from assistant.prompting import ANSWER_SCHEMA, answer_prompt, source_message
+from assistant.prompting import ANSWER_SCHEMA, answer_prompt, request_code, source_message, tool_message
 from ingest.errors import ConfigurationError
 from retrieval.model import SearchResult
 
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
 
 MAX_OUTPUT_TOKENS: Final = 3000  # reasoning counts against it
 MAX_CLAIM_CHARS: Final = 2000
+ANSWER_S: Final = 8.0  # left of the deadline from which on a model has to answer instead of looking further
+_GIVEN_BACK: Final = ("reasoning", "function_call", "message")
 _REASONS: Final = re.compile(r"(?:gpt-[5-9]|o\d)(?!.*chat)")  # models that take `reasoning` and `verbosity`
 _UNSTORABLE: Final = re.compile("[\x00\ud800-\udfff]")  # what neither UTF-8 nor Postgres can hold
 
@@ -41,8 +44,11 @@ class _Progress:
     first_token_ms: float | None = None
     sent_chars: int = 0
     received: list[str] = field(default_factory=list)
-    claims: int = 0
+    shown: set[str] = field(default_factory=set)  # claims handed on, over all turns
     spent: list[Usage] = field(default_factory=list)
+    turns: int = 0  # in which tools were called
+    may_call: bool = False  # whether tools are offered in this one
+    malformed: ModelOutputBroken | None = None  # of this one
 
 
 class ModelAnswerer:
@@ -73,6 +79,7 @@ class ModelAnswerer:
         self._safety_identifier = safety_identifier
         self._gateway = gateway or Gateway()
         self._call: Call | None = None
+        self._without_tools: set[str] = set()  # models found to take none; shared by the copies
 
     @property
     def name(self) -> str:
@@ -96,41 +103,77 @@ class ModelAnswerer:
         Raises:
             ModelError, ModelMisconfigured: see model_failures.
         """
-        from assistant.model_failures import ContextTooLong, CutShort
+        from assistant.model_failures import ContextTooLong, CutShort, RequestRejected
 
         call = self._call or nobodys_call(self._deadline_s)
         progress = _Progress()
+        if self._model in self._without_tools:
+            context = replace(context, tools=None)
         room = self._max_output_tokens
         try:
             for is_last in (False, True):
                 try:
-                    yield from self._attempt(question, context, room, call, progress)
+                    yield from self._turns(question, context, room, call, progress)
                     return
                 except ContextTooLong:
                     if is_last or len(context.passages) < 2:
                         raise
-                    context = replace(context, passages=context.passages[: len(context.passages) // 2])
+                    context = replace(context, passages=context.passages[: len(context.passages) // 2], tools=None)
                 except CutShort:
-                    if is_last or progress.claims:
+                    if is_last or progress.shown:
                         raise
                     room *= 2
+                except RequestRejected:  # some servers take no tools, or not beside a form
+                    if is_last or progress.turns or context.tools is None:
+                        raise
+                    self._without_tools.add(self._model)
+                    context = replace(context, tools=None)
         except (ModelError, ModelMisconfigured) as error:
             error.usage = _total(progress.spent)
             raise
 
-    def _attempt(
+    def _turns(
         self, question: str, context: Context, room: int, call: Call, progress: _Progress
     ) -> Iterator[DraftClaim | DraftEnd]:
+        """Ask, look up what the model asks for, and ask again with it; the last turn has to answer."""
+        code = request_code(question, context)
+        request = self._request(source_message(question, context, code=code), room, context.tools is not None)
+        rounds = context.tools.rounds if context.tools is not None else 0
+        for number in range(rounds + 1):
+            if number == rounds or call.deadline - time.monotonic() < ANSWER_S:
+                request["tool_choice"] = "none"
+            if context.tools is None:
+                request.pop("tool_choice", None)
+            ended = yield from self._turn(request, room, call, progress)
+            calls = [item for item in ended.output if item.type == "function_call"]
+            if context.tools is None or not calls:
+                return
+            if request["tool_choice"] == "none":
+                raise ModelOutputBroken("The model went on searching and gave no answer.")
+            # a service that keeps nothing is given its own items again, reasoning included
+            request["input"] += [
+                item.model_dump(mode="json", exclude_none=True) for item in ended.output if item.type in _GIVEN_BACK
+            ]
+            for item in calls:
+                output = tool_message(context.tools.call(item.name, item.arguments), code)
+                request["input"].append({"type": "function_call_output", "call_id": item.call_id, "output": output})
+            progress.turns += 1
+            call = replace(call, begin_by=call.deadline)  # it has begun; the next model's share is not touched before
+
+    def _turn(
+        self, request: dict[str, Any], room: int, call: Call, progress: _Progress
+    ) -> Generator[DraftClaim | DraftEnd, None, Response]:
+        """One call: its claims as they come, and their end unless the model asks for tools first."""
         from assistant.model_failures import REFUSED, TRUNCATED, StreamCut, coded_failure, incomplete_failure
 
-        message = source_message(question, context)
+        sent = json.dumps([request["input"], request.get("tools")], ensure_ascii=False)
         prompt = answer_prompt()
-        progress.sent_chars, progress.received = len(message) + len(prompt.instructions), []
+        progress.sent_chars, progress.received = len(sent) + len(prompt.instructions), []
+        progress.malformed, progress.may_call = None, request.get("tool_choice") == "auto"
         reader = ArrayReader("claims")
         ended: Response | None = None
         begun = False
-        request = self._request(message, room)
-        sent_bytes = len(message.encode("utf-8", "replace")) + prompt.sent_bytes
+        sent_bytes = len(sent.encode("utf-8", "replace")) + prompt.sent_bytes
         with self._gateway.call(call, self._model, sent_bytes=sent_bytes, max_output_tokens=room) as account:
             now = time.monotonic()
             try:
@@ -162,8 +205,12 @@ class ModelAnswerer:
                 raise incomplete_failure(ended)
             if _has_refusal(ended):
                 raise ModelRefused(REFUSED)
+            if any(item.type == "function_call" for item in ended.output):
+                return ended  # what it said beside its calls is no answer yet, except for claims in the form
             if not progress.received:  # a service that sends the text only at the end
                 yield from self._claims(reader, ended.output_text, progress)
+            if progress.malformed is not None:
+                raise progress.malformed
             try:
                 missing = reader.finish().get("missing")
             except MalformedJson as error:
@@ -175,21 +222,28 @@ class ModelAnswerer:
             raw_output=_clean("".join(progress.received)),
             first_token_ms=progress.first_token_ms,
         )
+        return ended
 
     def _claims(self, reader: ArrayReader, delta: str, progress: _Progress) -> Iterator[DraftClaim]:
         if progress.first_token_ms is None:
             progress.first_token_ms = round((time.perf_counter() - progress.started) * 1000, 2)
         progress.received.append(delta)
+        if progress.malformed is not None:
+            return
         try:
             claims = [_claim(element) for element in reader.feed(delta)]
         except (MalformedJson, KeyError, TypeError) as error:
-            raise ModelOutputBroken("The model's answer is not in the form that was asked for. Ask again.") from error
+            broken = ModelOutputBroken("The model's answer is not in the form that was asked for. Ask again.")
+            if not progress.may_call:
+                raise broken from error
+            progress.malformed = broken  # unless it turns out to be words beside a call
+            return
         for claim in claims:
-            if claim.text:
-                progress.claims += 1
+            if claim.text and claim.text not in progress.shown:
+                progress.shown.add(claim.text)
                 yield claim
 
-    def _request(self, message: str, room: int) -> dict[str, Any]:
+    def _request(self, message: str, room: int, with_tools: bool) -> dict[str, Any]:
         prompt = answer_prompt()
         text: dict[str, Any] = {
             "format": {"type": "json_schema", "name": "answer", "strict": True, "schema": ANSWER_SCHEMA}
@@ -207,6 +261,12 @@ class ModelAnswerer:
         if _REASONS.match(self._model):
             request["reasoning"] = {"effort": "low"}
             text["verbosity"] = "low"
+        if with_tools:
+            from assistant.model_tools import TOOLS  # loads pydantic, which quoted answers need not wait for
+
+            request["tools"], request["tool_choice"] = list(TOOLS), "auto"
+            if "reasoning" in request:
+                request["include"] = ["reasoning.encrypted_content"]  # to be given back: nothing is stored there
         if self._safety_identifier:
             request["safety_identifier"] = self._safety_identifier
         return request

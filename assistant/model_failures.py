@@ -38,6 +38,10 @@ class ContextTooLong(ModelOutputBroken):
     """The passages do not fit into the model's context."""
 
 
+class RequestRejected(ModelMisconfigured):
+    """HTTP 400 or 422: something in the request is not known to this service or model."""
+
+
 class CutShort(ModelOutputBroken):
     """The answer needed more room than it was given."""
 
@@ -83,7 +87,8 @@ def _status_failure(error: openai.APIStatusError) -> ModelError | ModelMisconfig
         404: "The operator can check QUOTH_MODELS and OPENAI_BASE_URL.",
     }.get(status, "The operator can check QUOTH_MODELS.")
     detail = f", {code}" if code and code.replace("_", "").isalnum() and len(code) < 60 else ""
-    return ModelMisconfigured(f"The model's service did not accept the request (HTTP {status}{detail}). {cure}")
+    kind = RequestRejected if status in (400, 422) else ModelMisconfigured
+    return kind(f"The model's service did not accept the request (HTTP {status}{detail}). {cure}")
 
 
 def coded_failure(code: str | None) -> ModelError | ModelMisconfigured:

@@ -32,6 +32,7 @@ NO_SUCH_MODEL: Final = ("model_not_found", "DeploymentNotFound")  # of a service
 TERMINAL: Final = ("response.completed", "response.incomplete", "response.failed", "error")
 MAX_WAIT_S: Final = 8.0  # for one retry
 GRACE_S: Final = 2.0  # for the loop's thread to report its own deadline
+WORDS: Final = ("response.output_text.delta", "response.function_call_arguments.delta")  # the model has begun
 TAIL_S: Final = 0.2  # to read what follows the last event, so that the connection can be used again
 
 
@@ -99,7 +100,7 @@ class ModelStream:
                     while event.type not in TERMINAL:
                         event = await anext(stream)
                         arrived.put(event)
-                        if waits and event.type == "response.output_text.delta":
+                        if waits and event.type in WORDS:
                             waits = False
                             limit.reschedule(asyncio.get_running_loop().time() + deadline - time.monotonic())
                     with contextlib.suppress(Exception):

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from importlib import resources
 from typing import Any, Final
 
-from assistant.model import Context, Passage, Rejection
+from assistant.model import Context, Passage, Rejection, ToolResult
 
 CODE_BYTES: Final = 6
 FRAME_BYTES: Final = 256  # roles, separators and the words that introduce a schema, generously
@@ -76,7 +76,9 @@ def answer_prompt() -> Prompt:
     text = resources.files("assistant").joinpath("prompts/answer.md").read_text("utf-8").strip()
     every_part = Context((), 0, earlier="{earlier}", rejected=(Rejection("{claim}", "{reason}"),))
     form = source_message("{question}", every_part, code="{code}")
-    digest = hashlib.sha256(json.dumps([text, ANSWER_SCHEMA, form, _UNSEEN.pattern], sort_keys=True).encode())
+    handed = tool_message(ToolResult("{note}", (), ("{line}",)), "{code}")
+    parts = [text, ANSWER_SCHEMA, form, handed, _UNSEEN.pattern]
+    digest = hashlib.sha256(json.dumps(parts, sort_keys=True).encode())
     sent_bytes = len(text.encode()) + len(json.dumps(ANSWER_SCHEMA)) + FRAME_BYTES
     return Prompt(text, f"answer-{digest.hexdigest()[:8]}", sent_bytes)
 
@@ -88,14 +90,11 @@ def source_message(question: str, context: Context, *, code: str | None = None) 
     Args:
         code: what the markers carry; drawn at random when not given, and never one that the texts contain.
     """
-    passages = [_shown(passage) for passage in context.passages]
-    question = _UNSEEN.sub("", question).strip()
-    earlier = _UNSEEN.sub("", context.earlier).strip()
-    rejected = _UNSEEN.sub("", "\n\n".join(f"{one.text}\nLeft out: {one.reason}" for one in context.rejected))
-    code = code or _unused_code("\n".join((*passages, question, earlier, rejected)))
+    question, earlier, rejected = _beside(question, context)
+    code = code or request_code(question, context)
     lines = [f"<<SOURCES {code}>>"]
-    for passage, shown in zip(context.passages, passages, strict=True):
-        lines += [f"<<PASSAGE {passage.id} {code}>>", shown, f"<<END PASSAGE {passage.id} {code}>>"]
+    for passage in context.passages:
+        lines += _between(f"PASSAGE {passage.id}", _shown(passage), code)
     lines.append(f"<<END SOURCES {code}>>")
     if earlier:
         lines += [f"<<EARLIER {code}>>", earlier, f"<<END EARLIER {code}>>"]
@@ -103,6 +102,39 @@ def source_message(question: str, context: Context, *, code: str | None = None) 
         lines += [f"<<REJECTED {code}>>", rejected, f"<<END REJECTED {code}>>"]
     lines += [f"<<QUESTION {code}>>", question, f"<<END QUESTION {code}>>"]
     return "\n".join(lines)
+
+
+def request_code(question: str, context: Context) -> str:
+    """A code for the markers of one request, drawn at random, that none of its texts contains."""
+    return _unused_code("\n".join((*map(_shown, context.passages), *_beside(question, context))))
+
+
+def tool_message(result: ToolResult, code: str) -> str:
+    """What a tool hands to the model: our own line, then what stands in documents, marked as the sources are.
+
+    Args:
+        code: of the request's markers. What contains it is left out: the documents cannot know it, and if one does,
+            it must not use it.
+    """
+    lines = [result.note]
+    listed = "\n".join(_one_line(line) for line in result.lines)
+    if listed and code not in listed:
+        lines += _between("LIST", listed, code)
+    for passage in result.passages:
+        shown = _shown(passage)
+        if code not in shown:
+            lines += _between(f"PASSAGE {passage.id}", shown, code)
+    return "\n".join(lines)
+
+
+def _between(name: str, text: str, code: str) -> list[str]:
+    return [f"<<{name} {code}>>", text, f"<<END {name} {code}>>"]
+
+
+def _beside(question: str, context: Context) -> tuple[str, str, str]:
+    """Question, what was said before and what was rejected, as they are sent."""
+    rejected = "\n\n".join(f"{one.text}\nLeft out: {one.reason}" for one in context.rejected)
+    return _UNSEEN.sub("", question).strip(), _UNSEEN.sub("", context.earlier).strip(), _UNSEEN.sub("", rejected)
 
 
 def marked(texts: Sequence[tuple[str, str]]) -> str:

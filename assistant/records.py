@@ -32,7 +32,18 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 
-from assistant.model import Answer, AnswerId, Citation, Claim, Context, ConversationId, Passage, Rejection, Usage
+from assistant.model import (
+    Answer,
+    AnswerId,
+    Citation,
+    Claim,
+    Context,
+    ConversationId,
+    Passage,
+    Rejection,
+    ToolUse,
+    Usage,
+)
 from ingest import schema
 from ingest.access import Reader
 from ingest.audit import record
@@ -77,6 +88,8 @@ answer = Table(
     Column("raw_output", Text, nullable=False),
     Column("searched", Text, nullable=False, server_default=""),  # the question as it was searched for
     Column("left_out", JSONB, nullable=False, server_default="[]"),  # of the context, and why; which passages disagree
+    Column("choices", JSONB, nullable=False, server_default="[]"),  # what was meant, where the answer asks back
+    Column("tools", JSONB, nullable=False, server_default="[]"),  # called by the model: references and hashes, no text
 )
 
 answer_claim = Table(
@@ -110,6 +123,7 @@ class Trace:
     search: SearchResult
     context: Context
     raw_output: str
+    tools: Sequence[ToolUse] = ()
 
 
 class Answers:
@@ -155,6 +169,7 @@ class Answers:
                         *trace.context.left_out,
                         *(f"{a.one} and {a.other} disagree" for a in trace.context.conflicts),
                     ],
+                    tools=[self._told_of(use) for use in trace.tools],
                 )
             )
             if kept.claims:
@@ -199,10 +214,20 @@ class Answers:
             "context": digest("\n".join(f"{p.document} {p.version} {p.start} {p.end}" for p in trace.context.passages)),
             "claims": len(kept.claims),
             "rejected": len(kept.rejected),
+            "tools": len(trace.tools),
             "degraded": kept.degraded is not None,
             "input_tokens": kept.usage.input_tokens,
             "output_tokens": kept.usage.output_tokens,
             "cost_microdollars": round(kept.usage.cost_usd * 1_000_000),
+        }
+
+    def _told_of(self, use: ToolUse) -> dict[str, object]:
+        """One call of a tool; its arguments, which a model may have taken from a document, as a keyed hash."""
+        return {
+            "tool": use.tool,
+            "arguments": self._database.trail.digest(use.arguments),
+            "found": [[str(document), *span] for document, *span in use.found],
+            "failed": use.failed,
         }
 
     def _ensure_conversation(self, connection: Connection, reader: Reader, wanted: ConversationId) -> None:

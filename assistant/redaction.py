@@ -2,11 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import json
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from assistant.gateway import Call, CallsModel
-from assistant.model import Answerer, Context, DraftClaim, DraftEnd, Evidence, Passage, Rejection
+from assistant.model import (
+    Answerer,
+    Context,
+    DraftClaim,
+    DraftEnd,
+    Evidence,
+    Passage,
+    Rejection,
+    Toolbox,
+    ToolResult,
+    ToolUse,
+)
 from ingest.redaction import Redaction, Redactor
 from retrieval.model import SearchResult
 
@@ -56,8 +68,46 @@ def redacted_context(context: Context, call: Redaction) -> Context:
         context,
         passages=tuple(_redacted_passage(passage, call) for passage in context.passages),
         earlier=call.redact(context.earlier),
+        tools=None if context.tools is None else _RedactedTools(context.tools, call),
         rejected=tuple(Rejection(call.redact(one.text), call.redact(one.reason)) for one in context.rejected),
     )
+
+
+class _RedactedTools:
+    """Tools whose arguments get their values back, and whose results go out redacted like the passages."""
+
+    def __init__(self, tools: Toolbox, call: Redaction) -> None:
+        self._tools = tools
+        self._call = call
+
+    @property
+    def rounds(self) -> int:
+        return self._tools.rounds
+
+    @property
+    def passages(self) -> Sequence[Passage]:
+        return [_redacted_passage(passage, self._call) for passage in self._tools.passages]
+
+    @property
+    def uses(self) -> Sequence[ToolUse]:
+        return self._tools.uses
+
+    def call(self, name: str, arguments: str) -> ToolResult:
+        try:
+            given = json.loads(arguments)
+        except (ValueError, RecursionError):
+            given = None  # as it came: the tool says what is wrong with it
+        if isinstance(given, dict):
+            put_back = {
+                key: self._call.restore(value) if isinstance(value, str) else value for key, value in given.items()
+            }
+            arguments = json.dumps(put_back, ensure_ascii=False)
+        result = self._tools.call(name, arguments)
+        return ToolResult(
+            result.note,
+            tuple(_redacted_passage(passage, self._call) for passage in result.passages),
+            tuple(self._call.redact(line) for line in result.lines),
+        )
 
 
 def _redacted_passage(passage: Passage, call: Redaction) -> Passage:

@@ -34,6 +34,7 @@ SETTINGS: Final = (
     Setting("QUOTH_RERANKER_KEY", "", "key of the service behind QUOTH_RERANKER=http:URL", secret=True),
     Setting("QUOTH_CHECKER", "local", "local, onnx:FOLDER, hub:REPO@REVISION or chat: judges support"),
     Setting("QUOTH_MODELS", "", "comma-separated chain of chat models; unset: quoted answers, no language model"),
+    Setting("QUOTH_MODEL_TOOLS", "3", "turns in which a model may search and open documents for an answer; 0: none"),
     Setting("QUOTH_BUDGET_USD_MONTH", "", "US dollars that models may cost in a month, all told; unset: no limit"),
     Setting(
         "QUOTH_LIMITS",
@@ -77,6 +78,7 @@ class Settings:
     reranker: str
     checker: str
     models: str | None
+    model_tools: int
     limits: tuple[Limit, ...]
     prices: str | None
     originals: str
@@ -109,6 +111,7 @@ class Settings:
             reranker=values["QUOTH_RERANKER"],
             checker=values["QUOTH_CHECKER"],
             models=values["QUOTH_MODELS"] or None,
+            model_tools=int(_number("QUOTH_MODEL_TOOLS", values["QUOTH_MODEL_TOOLS"], 0, 10)),
             limits=limits_from(
                 values["QUOTH_LIMITS"],
                 _number("QUOTH_BUDGET_USD_MONTH", values["QUOTH_BUDGET_USD_MONTH"], 0, MOST)

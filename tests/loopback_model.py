@@ -72,13 +72,16 @@ MODES: Final = {
     "502-html": "502 with an HTML page, as a proxy sends",
     "too-long": "400 context_length_exceeded for more than two passages",
     "policy": "400 content_policy_violation",
+    "endless": "calls a tool whenever it may",
+    "stubborn": "calls a tool even where it must not",
+    "no-tools": "400 for any request with tools",
 }
 CHAT_MODELS: Final = ("gpt-6.1-terra", "gpt-6-luna")
 EMBEDDING_MODELS: Final = {"text-embedding-3-small": 1536, "text-embedding-3-large": 3072}
 FIELDS: Final = frozenset(  # of a request; any other is unknown
     {
         "model", "instructions", "input", "text", "max_output_tokens", "store", "truncation", "prompt_cache_key",
-        "reasoning", "safety_identifier", "stream", "metadata", "include", "service_tier",
+        "reasoning", "safety_identifier", "stream", "metadata", "include", "service_tier", "tools", "tool_choice",
     }
 )  # fmt: skip
 REFUSAL: Final = "I can't help with that."
@@ -124,6 +127,7 @@ class LoopbackModel:
         paths: where each of them was received, with its query.
         embedded: every body received at /v1/embeddings, in order.
         cancelled: how many streams the client left before their end.
+        script: calls of tools to make before it answers, turn by turn: name and arguments (a text goes as it is).
     """
 
     def __init__(
@@ -140,6 +144,7 @@ class LoopbackModel:
         self.requests: list[dict[str, Any]] = []
         self.embedded: list[dict[str, Any]] = []
         self.cancelled = 0
+        self.script: list[list[tuple[str, Any]]] = []
         self._seen: Counter[str] = Counter()
         self._socket = socket.create_server(("127.0.0.1", port))
         self.port: int = self._socket.getsockname()[1]
@@ -229,7 +234,7 @@ class LoopbackModel:
         if mode == "502-html":
             return HTMLResponse("<html><body><h1>502 Bad Gateway</h1></body></html>", 502)
         if not body.get("stream"):
-            *_, last = _events(body, mode)
+            *_, last = _events(body, mode, self.script)
             return JSONResponse(last.response.model_dump(mode="json"), headers=_headers())
         return StreamingResponse(self._stream(body, mode), media_type="text/event-stream", headers=_headers())
 
@@ -273,6 +278,8 @@ class LoopbackModel:
             raise Problem(429, "insufficient_quota", "You exceeded your current quota.")
         if mode == "500" or (mode == "500-once" and first):
             raise Problem(500, "server_error", "The server had an error.")
+        if mode == "no-tools" and body.get("tools"):
+            raise Problem(400, "unsupported_parameter", "Tools are not supported beside a response format.")
         if mode == "policy":
             raise Problem(400, "content_policy_violation", "This prompt is not allowed.")
         if mode == "too-long" and len(passages_of(_message(body))) > 2:
@@ -283,7 +290,7 @@ class LoopbackModel:
     ) -> AsyncIterator[bytes]:
         whole = False
         try:
-            async for chunk in _faulty(_events(body, mode), mode, encode or response_event):
+            async for chunk in _faulty(_events(body, mode, self.script), mode, encode or response_event):
                 yield chunk
             whole = True
         except ConnectionAbortedError:
@@ -416,9 +423,10 @@ def validate(body: dict[str, Any]) -> None:
     _require(isinstance(room, int) and room >= 16, "'max_output_tokens' must be at least 16.")
     _require(isinstance(body.get("instructions"), str) and body["instructions"], "'instructions' are missing.")
     _require(
-        isinstance(body.get("input"), list) and [one.get("role") for one in body["input"]] == ["user"],
-        "'input' must be one message of the user.",
+        isinstance(body.get("input"), list) and [one.get("role") for one in body["input"]][:1] == ["user"],
+        "'input' must begin with a message of the user.",
     )
+    _validate_tools(body)
     _require("<<PASSAGE P" not in body["instructions"], "documents must not stand in 'instructions'.")
     _require(len(body.get("prompt_cache_key", "")) <= 64, "'prompt_cache_key' is too long.")
     _require(len(body.get("safety_identifier", "")) <= 128, "'safety_identifier' is too long.")
@@ -429,6 +437,34 @@ def validate(body: dict[str, Any]) -> None:
     _require(re.fullmatch(r"[\w-]{1,64}", form.get("name", "")) is not None, "'text.format.name' is not a name.")
     _require(form.get("schema", {}).get("type") == "object", "the root of the schema must be an object.")
     _validate_schema(form["schema"], "schema")
+
+
+def _validate_tools(body: dict[str, Any]) -> None:
+    """Every call has its one output, after it; what stands beside them came from the model itself."""
+    names = [tool.get("name") for tool in body.get("tools", [])]
+    for tool in body.get("tools", []):
+        _require(tool.get("type") == "function" and tool.get("strict") is True, "a tool must be a strict function.")
+        _require(re.fullmatch(r"[\w-]{1,64}", tool.get("name", "")) is not None, "'tools[].name' is not a name.")
+        _validate_schema(tool.get("parameters", {}), f"tools.{tool['name']}")
+    _require(len(names) == len(set(names)), "two tools have one name.")
+    _require(body.get("tool_choice", "auto") in ("auto", "none"), "'tool_choice' is not known.")
+    _require("tool_choice" not in body or bool(names), "'tool_choice' needs 'tools'.")
+    open_calls: set[str] = set()
+    for item in body["input"][1:]:
+        kind = item.get("type")
+        _require(kind in ("reasoning", "function_call", "function_call_output", "message"), "an item is unknown.")
+        if kind == "message":
+            _require(item.get("role") == "assistant", "a second message of the user was not expected.")
+        if kind == "reasoning":
+            _require(bool(item.get("encrypted_content")), "a reasoning item of nothing stored needs its content.")
+        if kind == "function_call":
+            _require(item.get("name") in names or item["name"] == "format_disk", "a call of no tool that was given.")
+            open_calls.add(item["call_id"])
+        if kind == "function_call_output":
+            _require(item.get("call_id") in open_calls, "an output of no call.")
+            _require(isinstance(item.get("output"), str), "an output is no text.")
+            open_calls.discard(item["call_id"])
+    _require(not open_calls, f"No tool output found for function call {sorted(open_calls)}.")
 
 
 def _validate_schema(schema: dict[str, Any], place: str) -> None:
@@ -466,7 +502,61 @@ def _check_key(request: Request) -> None:
 # --- how it is sent --------------------------------------------------------------------------------------------------
 
 
-def _events(body: dict[str, Any], mode: str) -> Iterator[Any]:
+def _calls(body: dict[str, Any], mode: str, script: list[list[tuple[str, Any]]]) -> list[r.ResponseFunctionToolCall]:
+    """The calls of tools that this turn makes."""
+    made = sum(item.get("type") == "function_call" for item in body["input"])
+    if not body.get("tools") or (body.get("tool_choice") == "none" and mode != "stubborn"):
+        return []
+    if mode in ("endless", "stubborn"):
+        wanted: list[tuple[str, Any]] = [("search_documents", {"query": f"turn {made}"})]
+    else:
+        turn = next((n for n in range(len(script)) if sum(map(len, script[:n])) == made), len(script))
+        wanted = script[turn] if turn < len(script) else []
+    return [
+        r.ResponseFunctionToolCall(
+            id=f"fc_{made + n}", call_id=f"call_{made + n}", name=name, type="function_call", status="completed",
+            arguments=given if isinstance(given, str) else json.dumps(given, ensure_ascii=False),
+        )
+        for n, (name, given) in enumerate(wanted)
+    ]  # fmt: skip
+
+
+def _calling(
+    calls: list[r.ResponseFunctionToolCall], body: dict[str, Any], mode: str, respond: Callable[..., r.Response]
+) -> Iterator[Any]:
+    """The events of a response that calls tools; a model that reasons gives its reasoning, sealed, before them."""
+    numbers = itertools.count()
+    output: list[Any] = []
+    yield r.ResponseCreatedEvent(
+        response=respond("in_progress", []), sequence_number=next(numbers), type="response.created"
+    )
+    if "reasoning.encrypted_content" in body.get("include", []):
+        output.append(r.ResponseReasoningItem(id="rs_1", summary=[], type="reasoning", encrypted_content="c2VhbGVk"))
+    for call in calls:
+        place = {"item_id": call.id, "output_index": len(output)}
+        added = call.model_copy(update={"arguments": "", "status": "in_progress"})
+        yield r.ResponseOutputItemAddedEvent(
+            item=added, output_index=len(output), sequence_number=next(numbers), type="response.output_item.added"
+        )
+        for piece in _pieces(call.arguments):
+            yield r.ResponseFunctionCallArgumentsDeltaEvent(
+                delta=piece, sequence_number=next(numbers), type="response.function_call_arguments.delta", **place
+            )
+        yield r.ResponseFunctionCallArgumentsDoneEvent(
+            arguments=call.arguments, name=call.name, sequence_number=next(numbers),
+            type="response.function_call_arguments.done", **place,
+        )  # fmt: skip
+        yield r.ResponseOutputItemDoneEvent(
+            item=call, output_index=len(output), sequence_number=next(numbers), type="response.output_item.done"
+        )
+        output.append(call)
+    usage = _usage(body["instructions"], _message(body), "".join(call.arguments for call in calls))
+    yield r.ResponseCompletedEvent(
+        response=respond("completed", output, usage=usage), sequence_number=next(numbers), type="response.completed"
+    )
+
+
+def _events(body: dict[str, Any], mode: str, script: list[list[tuple[str, Any]]]) -> Iterator[Any]:
     """The events of a response in the API's order, each with its number."""
     message = _message(body)
     asked_for = body["text"]["format"]["schema"]["properties"]
@@ -492,6 +582,9 @@ def _events(body: dict[str, Any], mode: str) -> Iterator[Any]:
             parallel_tool_calls=False, tool_choice="none", tools=[], **more,
         )  # fmt: skip
 
+    if calls := _calls(body, mode, script):
+        yield from _calling(calls, body, mode, response)
+        return
     refuses = mode == "refusal"
     content: Any = (
         r.ResponseOutputRefusal(refusal=REFUSAL, type="refusal")
@@ -602,6 +695,12 @@ def chat_chunks(event: Any) -> bytes:
 
     if event.type == "response.output_text.delta":
         return chunk({"content": event.delta})
+    if event.type == "response.output_item.added" and event.item.type == "function_call":
+        function = {"name": event.item.name, "arguments": ""}
+        call = {"index": event.output_index, "id": event.item.call_id, "type": "function", "function": function}
+        return chunk({"tool_calls": [call]})
+    if event.type == "response.function_call_arguments.delta":
+        return chunk({"tool_calls": [{"index": event.output_index, "function": {"arguments": event.delta}}]})
     if event.type == "response.refusal.delta":
         return chunk({"refusal": event.delta})
     if event.type == "response.failed":
@@ -610,6 +709,8 @@ def chat_chunks(event: Any) -> bytes:
         return b""
     details = event.response.incomplete_details
     reason = {None: "stop", "max_output_tokens": "length"}.get(details and details.reason, "content_filter")
+    if reason == "stop" and any(item.type == "function_call" for item in event.response.output):
+        reason = "tool_calls"
     used = event.response.usage
     usage = {
         "prompt_tokens": used.input_tokens,
@@ -631,16 +732,36 @@ def responses_body(chat: dict[str, Any]) -> dict[str, Any]:
     Raises:
         Problem: with status 400, for what the older interface does not know.
     """
-    known = {"model", "messages", "response_format", "max_tokens", "stream", "stream_options"}
+    known = {
+        "model", "messages", "response_format", "max_tokens", "stream", "stream_options", "tools", "tool_choice",
+    }  # fmt: skip
     if unknown := sorted(set(chat) - known):
         raise Problem(400, "unknown_parameter", f"Unknown parameter: {unknown[0]!r}.")
     messages = chat.get("messages", [])
-    _require([one.get("role") for one in messages] == ["system", "user"], "a system and a user message are required.")
+    roles = [one.get("role") for one in messages]
+    _require(roles[:2] == ["system", "user"], "a system and a user message are required.")
+    _require(set(roles[2:]) <= {"assistant", "tool"}, "what follows is the model's and its tools'.")
     form = chat.get("response_format", {})
+    items: list[dict[str, Any]] = []
+    for one in messages[2:]:
+        if one["role"] == "tool":
+            items.append({"type": "function_call_output", "call_id": one["tool_call_id"], "output": one["content"]})
+        elif "tool_calls" in one:
+            items += [
+                {"type": "function_call", "call_id": call["id"], **call["function"]} for call in one["tool_calls"]
+            ]
+        else:
+            items.append({"type": "message", "role": "assistant", "content": []})
+    tools: dict[str, Any] = {}
+    if chat.get("tools"):
+        _require(all(set(one) == {"type", "function"} for one in chat["tools"]), "a tool is a function.")
+        tools["tools"] = [{"type": one["type"], **one["function"]} for one in chat["tools"]]
+        tools["tool_choice"] = chat.get("tool_choice", "auto")
     return {
         "model": chat["model"],
         "instructions": messages[0]["content"],
-        "input": messages[1:],
+        "input": [messages[1], *items],
+        **tools,
         "text": {"format": {"type": form.get("type"), **form.get("json_schema", {})}},
         "max_output_tokens": chat.get("max_tokens"),
         "store": False,
@@ -669,8 +790,10 @@ def _usage(instructions: str, message: str, text: str) -> r.ResponseUsage:
 
 
 def _message(body: dict[str, Any]) -> str:
+    """What tools gave, then the user's message, which ends with the question."""
     content = body["input"][0]["content"]
-    return content if isinstance(content, str) else "".join(part.get("text", "") for part in content)
+    text = content if isinstance(content, str) else "".join(part.get("text", "") for part in content)
+    return "\n".join([*(one["output"] for one in body["input"] if one.get("type") == "function_call_output"), text])
 
 
 def _tokens(text: str) -> int:

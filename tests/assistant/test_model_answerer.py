@@ -218,7 +218,17 @@ def test_every_mode_of_the_stand_in_is_looked_at() -> None:
         "429-once",
         "500-once",
     }
-    with_tests_of_their_own = {"incomplete", "drip", "silent", "429", "too-long", "mistaken"}
+    with_tests_of_their_own = {
+        "incomplete",
+        "drip",
+        "silent",
+        "429",
+        "too-long",
+        "mistaken",
+        "endless",
+        "stubborn",
+        "no-tools",
+    }
     assert {mode for mode, _ in FAILURES} | answering | with_tests_of_their_own == set(MODES)
 
 
