@@ -415,6 +415,7 @@ class Answering:
             usage=usage_total(draft.usages),
             timings_ms={},
             rejected=tuple(draft.rejected),
+            confidence=draft.end.confidence if draft.end else None,
         )
 
 

@@ -69,7 +69,10 @@ if TYPE_CHECKING:
 
     from assistant.model_tools import ModelTools
 
-ALL_MIGRATIONS: Final = (MIGRATIONS, Path(__file__).parent / "migrations" / "versions")
+ALL_MIGRATIONS: Final = (
+    MIGRATIONS,
+    *(Path(__file__).parents[1] / folder / "migrations" / "versions" for folder in ("assistant", "evals")),
+)
 
 
 class Quoth:

@@ -232,6 +232,7 @@ class Answer:
     timings_ms: Mapping[str, float | None]
     rejected: tuple[Rejection, ...] = ()
     choices: tuple[str, ...] = ()
+    confidence: float | None = None  # 0 to 1, the answerer's; not kept
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,200 +1,285 @@
-"""Measuring answers: all cases of a file, as JSON, as a table, and as a folder to look into."""
+"""Measuring answers: all cases of a file, several at a time, each kept as it is done: a run can be gone on with."""
 
 from __future__ import annotations
 
 import hashlib
-import json
-import uuid
-from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+import time
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
-from typing import Any
-
-import numpy as np
+from typing import Any, Final
 
 from assistant.bootstrap import Quoth
 from assistant.model import Checker
-from evals.case_run import CaseRun, case_json, run_case
-from evals.cases import read_cases
-from evals.gold import GoldFinder
-from evals.measures import OF_ANSWERABLE, Measure, citations_per_answer, measures
+from evals.case_record import CaseRecord, from_json, to_json
+from evals.case_run import CaseRunner
+from evals.cases import Case, read_cases
+from evals.estimating import Estimate, estimated, running
+from evals.gold import GoldFinder, LocatedGold
+from evals.intervals import SEED
+from evals.measures import measures, resources
+from evals.outcome import Measure
+from evals.run_store import KeptRun, RunFacts, Runs, code_digest
+from evals.systems import QuothSystem, System
 from ingest.access import Reader
 from ingest.errors import UsageError
 
-Progress = Callable[[str, str, int, int], None]  # case id, stage, done, total
+READERS_KEPT: Final = 64  # whose readable documents are remembered during a run
+PACKAGES: Final = ("ingest", "retrieval", "assistant", "evals")
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a run is, for who watches."""
+
+    case: str  # the one done last
+    done: int
+    total: int
+    elapsed_s: float
+    left_s: float | None  # None: not known yet
+    cost_usd: float
 
 
 @dataclass(frozen=True, slots=True)
 class AnswersRun:
-    id: str
-    cases_sha256: str
-    settings: Mapping[str, str]
-    cases: tuple[CaseRun, ...]
+    """A whole run, computed from its records."""
+
+    kept: KeptRun
+    records: tuple[CaseRecord, ...]  # in the order of the cases
     measures: Mapping[str, Measure]
+    resources: Mapping[str, Measure]
     by_type: Mapping[str, Mapping[str, Measure]]
     notes: tuple[str, ...]
 
+    @property
+    def id(self) -> str:
+        return self.kept.id
 
-def evaluate_answers(
-    quoth: Quoth, path: Path, *, reader: Reader, collection: str | None = None, progress: Progress | None = None
-) -> AnswersRun:
-    """Ask every case of a JSONL file and measure the answers.
+    @property
+    def settings(self) -> Mapping[str, Any]:
+        return self.kept.facts.settings
+
+    def measure(self, name: str) -> Measure | None:
+        return self.measures.get(name) or self.resources.get(name)
+
+
+@dataclass(frozen=True, slots=True)
+class RunOptions:
+    """How a run is done; none of it changes what it finds."""
+
+    workers: int = 1
+    resume: str | None = None  # a run's id
+    fresh: bool = False  # begin anew, also where an unfinished run would do
+    announce: Callable[[Estimate, KeptRun], None] = lambda estimate, run: None
+    progress: Callable[[Progress], None] = lambda progress: None
+
+
+@dataclass(frozen=True, slots=True)
+class Asking:
+    """What is asked, by whom, and who judges.
 
     Args:
         reader: who asks the cases that name no groups; the others are asked by a reader with theirs alone.
         collection: what is searched, and where gold is looked for that names no collection.
-        progress: called with a case's id, "asking", done, total.
+        judge: what judges support; None: the support checker that also decided what was shown.
+        system: what answers; None: Quoth.
+    """
+
+    reader: Reader
+    collection: str | None = None
+    judge: Checker | None = None
+    system: System | None = None
+    extra_facts: Mapping[str, str] = field(default_factory=dict)
+
+
+def evaluate_answers(quoth: Quoth, path: Path, asking: Asking, options: RunOptions | None = None) -> AnswersRun:
+    """Ask every case of a file and measure the answers.
+
+    Each case is kept as soon as it is done. A run with the same facts that was killed is gone on with.
 
     Raises:
-        UsageError: the file cannot be read as cases.
-        ServiceError: a service fails; nothing is measured of half a run.
+        UsageError: the file cannot be read as cases, or the run to go on with had others.
+        ServiceError: a service fails; what is done is kept, and the same command goes on.
     """
+    options = options or RunOptions()
+    if not 1 <= options.workers <= 64:
+        raise UsageError(f"{options.workers} workers are out of range. Use 1 to 64.")
     cases = read_cases(path)
-    report = progress or (lambda source, stage, done, total: None)
-    finder = GoldFinder(quoth.catalog, collection)
-    checker = quoth.checker
-    quoth.embedder.embed(["warm"], kind="query")  # loading the model is not a case's latency
-    runs = []
-    for at, case in enumerate(cases):
-        report(case.id, "asking", at, len(cases))
-        runs.append(run_case(quoth, case, reader, collection, finder, checker))
-    report("", "asking", len(cases), len(cases))
-    outcomes = [run.outcome for run in runs]
-    types = sorted({case.type for case in cases if case.type})
+    system = asking.system or QuothSystem(quoth, asking.collection)
+    judge = asking.judge or quoth.checker
+    runs = Runs(quoth.database)
+    facts = _facts(quoth, path, cases, asking, system, judge, runs)
+    kept = _begun(runs, facts, options)
+    with runs.held(kept.id):
+        done = {at: from_json(stored) for at, stored in runs.records(kept.id).items()}
+        waiting = [(at, case) for at, case in enumerate(cases) if at not in done]
+        options.announce(estimated(runs, facts, [case for _, case in waiting]), kept)
+        if waiting:
+            quoth.embedder.embed(["warm"], kind="query")  # loading the model is not a case's latency
+        finder = GoldFinder(quoth.catalog, asking.collection)
+        gold = {case.id: [finder.locate(one) for one in case.gold] if case.answerable else [] for _, case in waiting}
+        readable = lru_cache(maxsize=READERS_KEPT)(
+            lambda reader: frozenset(one.id for one in quoth.catalog.documents(reader, asking.collection))
+        )
+        runner = CaseRunner(quoth, system, asking.reader, asking.collection, judge, readable)
+        _work(runs, kept, runner, waiting, gold, done, len(cases), options)
+        runs.finish(kept.id)
+    return load_run(runs, kept.id)
+
+
+def load_run(runs: Runs, reference: str) -> AnswersRun:
+    """A kept run, measured by this program's measures; an unfinished one by the cases that are done.
+
+    Raises:
+        UsageError: there is no such run, or nothing of it is done.
+    """
+    kept = runs.find(reference)
+    records = tuple(from_json(stored) for stored in runs.records(kept.id).values())
+    if not records:
+        raise UsageError(
+            f"No case of run {kept.id!r} is done. Go on with it: quoth eval answers CASES --resume {kept.id}"
+        )
+    outcomes = [one.outcome for one in records]
+    types = sorted({one.type for one in outcomes if one.type})
     return AnswersRun(
-        id=uuid.uuid4().hex[:12],
-        cases_sha256=hashlib.sha256(path.read_bytes()).hexdigest(),
-        settings={
-            "embedder": quoth.embedder.space,
-            "reranker": quoth.settings.reranker,
-            "checker": checker.name,
-            "models": quoth.settings.models or "quoted",
-            "collection": collection or "",
-            "asked_by": reader.name,
-        },
-        cases=tuple(runs),
+        kept=kept,
+        records=records,
         measures=measures(outcomes),
+        resources=resources(outcomes),
         by_type={kind: measures([one for one in outcomes if one.type == kind]) for kind in types},
-        notes=tuple(_notes(runs, checker)),
+        notes=tuple(_notes(kept, records)),
     )
 
 
-def _notes(runs: Sequence[CaseRun], checker: Checker) -> list[str]:
+def _facts(
+    quoth: Quoth, path: Path, cases: Sequence[Case], asking: Asking, system: System, judge: Checker, runs: Runs
+) -> RunFacts:
+    root = Path(__file__).parents[1]
+    return RunFacts(
+        cases_name=path.name,
+        cases_sha256=cases_digest(path),
+        cases=len(cases),
+        index_sha256=runs.index_state(asking.collection),
+        code=code_digest([root / name for name in PACKAGES]),
+        seed=SEED,
+        settings={
+            **system.facts,
+            "judge": judge.name,
+            "collection": asking.collection or "",
+            "asked_by": asking.reader.name,
+            "groups": sorted(asking.reader.groups),
+            **asking.extra_facts,
+        },
+    )
+
+
+def cases_digest(path: Path) -> str:
+    """SHA-256 of the file, or of all files of a folder with their names."""
+    if path.is_file():
+        return hashlib.sha256(path.read_bytes()).hexdigest()
+    digest = hashlib.sha256()
+    for file in sorted(one for one in path.rglob("*") if one.is_file()):
+        digest.update(str(file.relative_to(path)).encode() + b"\0" + hashlib.sha256(file.read_bytes()).digest())
+    return digest.hexdigest()
+
+
+def _begun(runs: Runs, facts: RunFacts, options: RunOptions) -> KeptRun:
+    if options.resume is None:
+        return (None if options.fresh else runs.unfinished(facts)) or runs.begin(facts)
+    kept = runs.find(options.resume)
+    if kept.finished_at is not None:
+        raise UsageError(f"Run {kept.id!r} is finished. `quoth eval show {kept.id}` shows it.")
+    if kept.facts.key != facts.key:
+        changed = _changed(kept.facts, facts)
+        raise UsageError(
+            f"Run {kept.id!r} cannot be gone on with: {changed} changed since. Begin anew, without --resume."
+        )
+    return kept
+
+
+def _changed(then: RunFacts, now: RunFacts) -> str:
+    named = {
+        "the cases": then.cases_sha256 != now.cases_sha256,
+        "the documents": then.index_sha256 != now.index_sha256,
+        "the program": then.code != now.code,
+        "the settings": dict(then.settings) != dict(now.settings),
+    }
+    return " and ".join(name for name, differs in named.items() if differs) or "the seed"
+
+
+def _work(
+    runs: Runs,
+    kept: KeptRun,
+    runner: CaseRunner,
+    waiting: Sequence[tuple[int, Case]],
+    gold: Mapping[str, Sequence[LocatedGold]],
+    done: dict[int, CaseRecord],
+    total: int,
+    options: RunOptions,
+) -> None:
+    started = time.perf_counter()
+    cost_usd = sum(record.outcome.cost_usd for record in done.values())
+
+    def one(at: int, case: Case) -> CaseRecord:
+        record = runner.run(case, gold[case.id])
+        runs.keep(kept.id, at, case.id, to_json(record))
+        return record
+
+    for finished, record in enumerate(_in_parallel(one, waiting, options.workers), 1):
+        cost_usd += record.outcome.cost_usd
+        elapsed_s = time.perf_counter() - started
+        options.progress(
+            Progress(
+                record.case_id,
+                total - len(waiting) + finished,
+                total,
+                elapsed_s,
+                running(elapsed_s, finished, len(waiting)),
+                cost_usd,
+            )
+        )
+
+
+def _in_parallel(
+    one: Callable[[int, Case], CaseRecord], waiting: Sequence[tuple[int, Case]], workers: int
+) -> Iterator[CaseRecord]:
+    """Records in the order of the cases, a bounded number of them under way; the first failure ends the rest."""
+    with ThreadPoolExecutor(workers, thread_name_prefix="case") as pool:
+        under_way: deque[Future[CaseRecord]] = deque()
+        try:
+            for at, case in waiting:
+                under_way.append(pool.submit(one, at, case))
+                if len(under_way) >= 2 * workers:
+                    yield under_way.popleft().result()
+            while under_way:
+                yield under_way.popleft().result()
+        finally:
+            for future in under_way:
+                future.cancel()
+
+
+def _notes(kept: KeptRun, records: Sequence[CaseRecord]) -> list[str]:
+    judge = kept.facts.settings.get("judge", "")
     notes = [
         "NAME is over the cases that were answered, NAME_of_answerable over all answerable ones, where an abstention "
-        "scores 0.",
-        f"citation_* take the support checker ({checker.name}) for the judge, which also decided what was shown: they "
-        "say that citations are complete and not idle, not that the checker is right.",
+        "scores 0."
     ]
-    if any(run.model == "quoted" and run.outcome.answered for run in runs):
+    if judge == kept.facts.settings.get("checker"):
+        notes.append(
+            f"citation_* take the support checker ({judge}) for the judge, which also decided what was shown: they "
+            "say that citations are complete and not idle, not that the checker is right. --judge names another."
+        )
+    if any(one.model == "quoted" and one.outcome.answered for one in records):
         notes.append("Quoted answers repeat the documents' own sentences: their support is by construction.")
-    unscorable = [run.case.id for run in runs if run.problems]
-    if unscorable:
-        notes.append(f"{len(unscorable)} cases with a problem, see the report: {', '.join(unscorable[:20])}.")
+    flawed = [one.case_id for one in records if one.problems]
+    if flawed:
+        notes.append(f"{len(flawed)} cases with a problem, see the report: {', '.join(flawed[:20])}.")
+    lesser = sum(one.degraded for one in records)
+    if lesser:
+        notes.append(f"{lesser} cases were answered by a lesser path, such as re-ranking that ran out of time.")
+    if len(records) < kept.facts.cases:
+        notes.append(f"Only {len(records)} of {kept.facts.cases} cases are done.")
     return notes
-
-
-def run_json(run: AnswersRun) -> dict[str, Any]:
-    """The contract's JSON object of `quoth eval answers`."""
-    elapsed = [one.elapsed_ms for one in run.cases if one.outcome.status != "failed"]
-    return {
-        "run": run.id,
-        "measures": {name: measure_json(measure) for name, measure in run.measures.items()},
-        "cases": len(run.cases),
-        "statuses": dict(Counter(one.outcome.status for one in run.cases)),
-        "classes": dict(Counter(one.failure_class for one in run.cases)),
-        "citations_per_answer": citations_per_answer([one.outcome for one in run.cases]),
-        "latency_ms": {
-            "p50": round(float(np.percentile(elapsed, 50)), 1) if elapsed else None,
-            "p95": round(float(np.percentile(elapsed, 95)), 1) if elapsed else None,
-        },
-        "types": {
-            kind: {name: measure_json(measure) for name, measure in of.items()} for kind, of in run.by_type.items()
-        },
-        "settings": dict(run.settings),
-        "cases_sha256": run.cases_sha256,
-        "notes": list(run.notes),
-    }
-
-
-def measure_json(measure: Measure) -> dict[str, Any]:
-    return {
-        "value": measure.value,
-        "n": measure.n,
-        "interval": list(measure.interval) if measure.interval else None,
-    }
-
-
-def per_case_json(run: AnswersRun) -> dict[str, dict[str, float]]:
-    """Each measure's value in each case: numbers and ids only, what a comparison of two runs needs."""
-    return {
-        name: {case: round(value, 6) for case, value in measure.per_case.items()}
-        for name, measure in run.measures.items()
-    }
-
-
-def run_table(run: AnswersRun) -> str:
-    """The run for a person, as plain text."""
-    statuses = Counter(one.outcome.status for one in run.cases)
-    lines = [
-        f"run {run.id}: {len(run.cases)} cases, " + ", ".join(f"{n} {status}" for status, n in statuses.most_common()),
-        "",
-        f"{'measure':<26}{'value':>8}  {'95 % interval':<18}{'n':>6}   of all answerable",
-    ]
-    for name, measure in run.measures.items():
-        if name.endswith(OF_ANSWERABLE):
-            continue
-        beside = run.measures.get(name + OF_ANSWERABLE)
-        lines.append(f"{name:<26}{_cells(measure)}   {_cells(beside).rstrip() if beside else ''}".rstrip())
-    lines.append("")
-    for kind, n in Counter(one.failure_class for one in run.cases).most_common():
-        lines.append(f"{n:>5}  {kind}")
-    return "\n".join([*lines, "", *run.notes])
-
-
-def write_report(run: AnswersRun, folder: Path) -> None:
-    """`cases.jsonl`, one record a case with all that explains its result, and `summary.md`.
-
-    Raises:
-        UsageError: the folder cannot be written.
-    """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        lines = (json.dumps(case_json(one), ensure_ascii=False) + "\n" for one in run.cases)
-        (folder / "cases.jsonl").write_bytes("".join(lines).encode())
-        (folder / "summary.md").write_bytes(summary(run).encode())
-    except OSError as error:
-        raise UsageError(f"The report cannot be written to {str(folder)!r} ({error.strerror}).") from error
-
-
-def summary(run: AnswersRun) -> str:
-    """The report's first page, in Markdown."""
-    lines = [f"# Run {run.id}", "", f"{len(run.cases)} cases. " + " ".join(run.notes), ""]
-    lines += ["| measure | value | 95 % | n |", "|---|---|---|---|"]
-    for name, measure in run.measures.items():
-        lines.append(f"| {name} | {_number(measure.value)} | {_span(measure)} | {measure.n} |")
-    lines += ["", "## What happened", "", "| class | cases |", "|---|---|"]
-    lines += [f"| {kind} | {n} |" for kind, n in Counter(one.failure_class for one in run.cases).most_common()]
-    if run.by_type:
-        shown = ("gold_citation_recall", "gold_citation_precision", "abstention_tpr", "abstention_fpr")
-        lines += ["", "## By type", "", "| type | cases | " + " | ".join(shown) + " |", "|" + "---|" * (len(shown) + 2)]
-        counts = Counter(one.case.type for one in run.cases)
-        for kind, of in run.by_type.items():
-            lines.append(f"| {kind} | {counts[kind]} | " + " | ".join(_number(of[name].value) for name in shown) + " |")
-    lines += ["", "## Settings", ""] + [f"- {name}: {value or '-'}" for name, value in run.settings.items()]
-    wrong = [one for one in run.cases if one.failure_class not in ("used", "rightly not answered")]
-    lines += ["", "## Cases to look at", ""] + [f"- {one.case.id}: {one.failure_class}" for one in wrong]
-    return "\n".join(lines) + "\n"
-
-
-def _cells(measure: Measure) -> str:
-    return f"{_number(measure.value):>8}  {_span(measure):<18}{measure.n:>6}"
-
-
-def _number(value: float | None) -> str:
-    return "-" if value is None else f"{value:.3f}"
-
-
-def _span(measure: Measure) -> str:
-    return "" if measure.interval is None else f"{measure.interval[0]:.3f} to {measure.interval[1]:.3f}"

@@ -3,114 +3,143 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
-from typing import Any, Final
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Final
 
 from assistant.bootstrap import Quoth
-from assistant.model import Answer, AnswerId, Checker, Citation, ConversationId, Passage
+from assistant.model import Checker, Citation, Passage
+from evals.case_record import CaseRecord, HitSeen, SpanSeen
+from evals.case_scores import distinct_gold, token_f1
 from evals.cases import Case
-from evals.gold import GoldFinder, LocatedGold, Place, page_numbers
-from evals.measures import Cited, GoldSeen, JudgedCitation, JudgedClaim, Outcome, distinct_gold
+from evals.claim_judging import judged, passage_with
+from evals.gold import LocatedGold, Place, page_numbers
+from evals.outcome import Cited, GoldSeen, Outcome
+from evals.systems import Given, System
 from ingest.access import Reader
 from ingest.errors import UsageError
 from retrieval.model import STAGES, Hit, Stage
+from retrieval.standalone import standalone
 
 ASKER: Final = "eval"  # the name under which cases are asked; it belongs to no group by itself
 CANDIDATE_DEPTH: Final = 100  # chunks of each first stage among which gold is looked for
+HITS_KEPT: Final = 20
+CONFLICT: Final = "conflict"  # the type or tag of cases whose documents disagree
 
 
-@dataclass(frozen=True, slots=True)
-class CaseRun:
-    """One case: what was asked, what came, and what it is worth."""
-
-    case: Case
-    outcome: Outcome
-    failure_class: str
-    answer: AnswerId | None
-    model: str
-    citations: tuple[Citation, ...]
-    text: str
-    missing: str | None
-    degraded: str | None
-    problems: tuple[str, ...]  # in words: gold not found, citations not as stored, what failed
-    gold_ranks: tuple[Mapping[Stage, int], ...]  # per gold quote: the best rank of a chunk that holds it, by stage
-    elapsed_ms: float
-
-
-def _asker(case: Case, reader: Reader) -> Reader:
+def asker_of(case: Case, reader: Reader) -> Reader:
+    """Who asks a case: a reader with its groups alone, where it names any; else whoever runs it."""
     if case.groups is not None:
         return Reader(ASKER, frozenset(case.groups), operator=reader.name)
     # a run's conversations are not to stand among those of whoever works as `local`
     return replace(reader, name=ASKER, operator=reader.name) if reader.reads_all else reader
 
 
-def run_case(
-    quoth: Quoth, case: Case, reader: Reader, collection: str | None, finder: GoldFinder, checker: Checker
-) -> CaseRun:
-    """Ask a case as its asker, the earlier turns first, and compare what comes with the store and with the gold.
+@dataclass(frozen=True, slots=True)
+class CaseRunner:
+    """Runs cases against one store.
 
     Args:
-        reader: who asks, where the case names no groups; else a reader with the case's groups alone.
+        reader: who asks the cases that name no groups.
+        collection: what is searched, where the stages are looked at.
+        judge: what says whether citations support sentences.
+        may_read: the ids of the documents in scope that a reader may read.
     """
-    reader = _asker(case, reader)
-    gold = [finder.locate(one) for one in case.gold] if case.answerable else []
-    problems = [one.problem for one in gold if one.problem]
-    started = time.perf_counter()
-    try:
-        answer = _asked(quoth, case, reader, collection)
-    except UsageError as error:
-        failed = Outcome(
-            case.id, case.answerable, "failed", case.type, gold=tuple(GoldSeen(one.places) for one in gold)
+
+    quoth: Quoth
+    system: System
+    reader: Reader
+    collection: str | None
+    judge: Checker
+    may_read: Callable[[Reader], frozenset[object]]
+
+    def run(self, case: Case, gold: Sequence[LocatedGold]) -> CaseRecord:
+        """Ask a case, the earlier turns first, and compare what comes with the store and with the gold."""
+        asker = asker_of(case, self.reader)
+        problems = [f"gold {number}: {one.flaw}" for number, one in enumerate(gold, 1) if one.flaw]
+        started = time.perf_counter()
+        try:
+            given = self.system.answer(case, asker)
+        except UsageError as error:
+            failed = Outcome(
+                case.id, case.answerable, "failed", case.type, gold=tuple(GoldSeen(one.places) for one in gold)
+            )
+            return CaseRecord(failed, "failed", case.tags, problems=(*problems, str(error)))
+        elapsed_ms = round((time.perf_counter() - started) * 1000, 1)
+        hits = self._hits(case, asker, gold)
+        ranks = [best_ranks(hits, one.places) for one in gold]
+        outcome = self._outcome(case, asker, given, gold, ranks, hits, elapsed_ms)
+        problems += [
+            f"citation {number} is not what the store holds"
+            for number, seen in enumerate(outcome.citations, 1)
+            if not seen.matches_stored
+        ]
+        answer, context = given.answer, given.context or ()
+        return CaseRecord(
+            outcome=outcome,
+            failure_class=failure_class(outcome, retrieved=any(ranks) if outcome.ranked else None),
+            tags=case.tags,
+            answer=answer.id if given.kept else None,
+            principal=asker.name,
+            model=answer.model,
+            prompt_version=answer.prompt_version,
+            degraded=answer.degraded is not None,
+            problems=tuple(problems),
+            hits=tuple(_hit_seen(hit) for hit in _best(hits)),
+            context=tuple(SpanSeen(one.document, one.version, (one.start, one.end)) for one in context),
+            claim_scores=tuple(claim.score for claim in answer.claims),
+            timings_ms=dict(answer.timings_ms),
+            cached_input_tokens=answer.usage.cached_input_tokens,
         )
-        return CaseRun(case, failed, "failed", None, "", (), "", None, None, (*problems, str(error)), (), 0.0)
-    elapsed_ms = (time.perf_counter() - started) * 1000
-    context = quoth.answers.get(reader, answer.id).passages  # all that the answerer was given, also for an abstention
-    cited = tuple(read_again(quoth, reader, one, context) for one in answer.citations)
-    problems += [
-        f"citation {one.marker} is not what the store holds"
-        for one, seen in zip(answer.citations, cited, strict=True)
-        if not seen.matches_stored
-    ]
-    outcome = Outcome(
-        case.id,
-        case.answerable,
-        answer.status,
-        case.type,
-        claims=judged_claims(answer, context, checker),
-        citations=cited,
-        gold=tuple(GoldSeen(one.places, any(_shown(place, context) for place in one.places)) for one in gold),
-    )
-    ranks = _gold_ranks(quoth, case, reader, collection, gold)
-    return CaseRun(
-        case=case,
-        outcome=outcome,
-        failure_class=failure_class(outcome, retrieved=any(ranks)),
-        answer=answer.id,
-        model=answer.model,
-        citations=answer.citations,
-        text=answer.text,
-        missing=answer.missing,
-        degraded=answer.degraded,
-        problems=tuple(problems),
-        gold_ranks=ranks,
-        elapsed_ms=round(elapsed_ms, 1),
-    )
+
+    def _outcome(
+        self,
+        case: Case,
+        asker: Reader,
+        given: Given,
+        gold: Sequence[LocatedGold],
+        ranks: Sequence[Mapping[Stage, int]],
+        hits: Sequence[Hit],
+        elapsed_ms: float,
+    ) -> Outcome:
+        answer = given.answer
+        context = given.context or ()
+        cited = tuple(read_again(self.quoth, asker, one, given.context) for one in answer.citations)
+        said = judged(answer, context, case, self.judge)
+        shown = {one.document for one in (*hits, *context, *answer.citations)}
+        return Outcome(
+            case.id,
+            case.answerable,
+            answer.status,
+            case.type,
+            claims=said.claims,
+            citations=cited,
+            gold=tuple(
+                GoldSeen(one.places, any(_shown(place, context) for place in one.places), rank)
+                for one, rank in zip(gold, ranks, strict=True)
+            ),
+            reference=said.reference,
+            nuggets=said.nuggets,
+            context_known=given.context is not None,
+            ranked=self.system.searches_store and bool(gold),
+            leaked=bool(shown) and not shown <= self.may_read(asker),
+            confidence=answer.confidence,
+            token_f1=token_f1(_spoken(answer.text), case.answer) if case.answerable and case.answer else None,
+            conflict=case.answerable and CONFLICT in (case.type, *case.tags),
+            latency_ms=answer.timings_ms.get("total") or elapsed_ms,
+            input_tokens=answer.usage.input_tokens,
+            output_tokens=answer.usage.output_tokens,
+            cost_usd=answer.usage.cost_usd,
+        )
+
+    def _hits(self, case: Case, asker: Reader, gold: Sequence[LocatedGold]) -> tuple[Hit, ...]:
+        if not gold or not self.system.searches_store:
+            return ()
+        asked = standalone(case.question, case.turns).text
+        return self.quoth.searching.candidates(asked, asker, depth=CANDIDATE_DEPTH, collection=self.collection).hits
 
 
-def _asked(quoth: Quoth, case: Case, reader: Reader, collection: str | None) -> Answer:
-    conversation: ConversationId | None = None
-    last: Answer | None = None
-    for question in (*case.turns, case.question):
-        for event in quoth.ask(question, reader, collection=collection, conversation=conversation):
-            if isinstance(event, Answer):
-                last, conversation = event, event.conversation
-    if last is None:
-        raise RuntimeError(f"asking {case.id!r} ended without an answer")
-    return last
-
-
-def read_again(quoth: Quoth, reader: Reader, citation: Citation, context: Sequence[Passage]) -> Cited:
+def read_again(quoth: Quoth, reader: Reader, citation: Citation, context: Sequence[Passage] | None) -> Cited:
     """A citation as the store holds it now, read as the asker: what they may not read does not match."""
     stored, _ = quoth.catalog.stored_span(reader, citation.document, citation.version, citation.start, citation.end)
     return Cited(
@@ -119,16 +148,8 @@ def read_again(quoth: Quoth, reader: Reader, citation: Citation, context: Sequen
         span=(citation.start, citation.end),
         pages=page_numbers(citation.page, citation.end_page),
         matches_stored=bool(citation.quote) and stored == citation.quote,
-        in_context=_passage_with(citation, context) is not None,
+        in_context=context is None or passage_with(citation, context) is not None,
     )
-
-
-def _passage_with(citation: Citation, context: Sequence[Passage]) -> Passage | None:
-    for passage in context:
-        same = (passage.document, passage.version) == (citation.document, citation.version)
-        if same and passage.start <= citation.start and citation.end <= passage.end:
-            return passage
-    return None
 
 
 def _shown(place: Place, context: Sequence[Passage]) -> bool:
@@ -140,43 +161,10 @@ def _shown(place: Place, context: Sequence[Passage]) -> bool:
     )
 
 
-def judged_claims(answer: Answer, context: Sequence[Passage], checker: Checker) -> tuple[JudgedClaim, ...]:
-    """Each sentence under the support judge: with all its citations, with each alone, and without each."""
-    by_marker = {citation.marker: citation for citation in answer.citations}
-
-    def supports(claim: str, citations: Sequence[Citation]) -> bool:
-        if not citations:
-            return False
-        passages = [_passage_with(one, context) for one in citations]
-        around = [passage.text if passage else one.quote for passage, one in zip(passages, citations, strict=True)]
-        return checker.check(claim, [one.quote for one in citations], around=around).supported
-
-    judged = []
-    for claim in answer.claims:
-        known = [by_marker[marker] for marker in claim.citations if marker in by_marker]
-        judged.append(
-            JudgedClaim(
-                supports(claim.text, known),
-                tuple(
-                    JudgedCitation(
-                        marker in by_marker,
-                        marker in by_marker and supports(claim.text, [by_marker[marker]]),
-                        supports(claim.text, [one for one in known if one.marker != marker]),
-                    )
-                    for marker in claim.citations
-                ),
-            )
-        )
-    return tuple(judged)
-
-
-def _gold_ranks(
-    quoth: Quoth, case: Case, reader: Reader, collection: str | None, gold: Sequence[LocatedGold]
-) -> tuple[Mapping[Stage, int], ...]:
-    if not gold:
-        return ()
-    hits = quoth.searching.candidates(case.question, reader, depth=CANDIDATE_DEPTH, collection=collection).hits
-    return tuple(best_ranks(hits, one.places) for one in gold)
+def _spoken(text: str) -> str:
+    """An answer's words without its markers."""
+    kept = "".join(character if character not in "[]" else " " for character in text)
+    return " ".join(word for word in kept.split() if not word.isdigit())
 
 
 def best_ranks(hits: Sequence[Hit], places: Sequence[Place]) -> dict[Stage, int]:
@@ -199,11 +187,21 @@ def best_ranks(hits: Sequence[Hit], places: Sequence[Place]) -> dict[Stage, int]
     return found
 
 
-def failure_class(outcome: Outcome, *, retrieved: bool) -> str:
-    """What went right or wrong with a case, in the words of the report.
+def _best(hits: Sequence[Hit]) -> list[Hit]:
+    last = STAGES[-1]
+    return sorted((hit for hit in hits if last in hit.ranks), key=lambda hit: hit.ranks[last])[:HITS_KEPT]
+
+
+def _hit_seen(hit: Hit) -> HitSeen:
+    scores = {stage: round(score, 5) for stage, score in hit.scores.items()}
+    return HitSeen(hit.chunk, hit.document, hit.version, (hit.start, hit.end), dict(hit.ranks), scores)
+
+
+def failure_class(outcome: Outcome, *, retrieved: bool | None) -> str:
+    """What went right or wrong with a case, in the words of the report: the first stage at which its gold was lost.
 
     Args:
-        retrieved: whether any stage brought a chunk that holds gold.
+        retrieved: whether any stage brought a chunk that holds gold; None: nobody looked.
     """
     if outcome.status == "failed":
         return "failed"
@@ -212,12 +210,12 @@ def failure_class(outcome: Outcome, *, retrieved: bool) -> str:
     gold = distinct_gold(outcome.gold)
     if not any(each.places for each in gold):
         return "unscorable"
-    if not retrieved:
+    if retrieved is False:
         return "not retrieved"
-    if not any(each.in_context for each in gold):
+    if outcome.context_known and not any(each.in_context for each in gold):
         return "retrieved, not in context"
     if not outcome.answered:
-        return "should have answered"
+        return "wrongly abstained"
     cited = {(one.document, one.version, one.span) for one in outcome.citations}
     used = [
         any(
@@ -227,48 +225,8 @@ def failure_class(outcome: Outcome, *, retrieved: bool) -> str:
         )
         for each in gold
     ]
-    if all(used):
-        return "used"
-    return "used in part" if any(used) else "in context, not used"
-
-
-def case_json(run: CaseRun) -> dict[str, Any]:
-    """One case's record. Holds quotations: it is for who may read what the case's asker may read."""
-    gold = run.outcome.gold
-    return {
-        "id": run.case.id,
-        "type": run.case.type,
-        "question": run.case.question,
-        "answerable": run.case.answerable,
-        "status": run.outcome.status,
-        "class": run.failure_class,
-        "text": run.text,
-        "missing": run.missing,
-        "model": run.model,
-        "degraded": run.degraded,
-        "answer": None if run.answer is None else str(run.answer),
-        "citations": [
-            {
-                "marker": one.marker,
-                "source": one.source,
-                "page": one.page,
-                "start": one.start,
-                "end": one.end,
-                "quote": one.quote,
-                "matches_stored": seen.matches_stored,
-                "in_context": seen.in_context,
-            }
-            for one, seen in zip(run.citations, run.outcome.citations, strict=True)
-        ],
-        "gold": [
-            {
-                **{name: value for name, value in asdict(wanted).items() if value is not None},
-                "found": bool(seen.places),
-                "in_context": seen.in_context,
-                "ranks": dict(run.gold_ranks[at]) if at < len(run.gold_ranks) else {},
-            }
-            for at, (wanted, seen) in enumerate(zip(run.case.gold, gold, strict=False))
-        ],
-        "problems": list(run.problems),
-        "elapsed_ms": run.elapsed_ms,
-    }
+    if not any(used):
+        return "in context, not used"
+    if any(not claim.supported for claim in outcome.claims) or any(not one.matches_stored for one in outcome.citations):
+        return "used, wrong"
+    return "used" if all(used) else "used in part"

@@ -22,6 +22,14 @@ class Gold:
 
 
 @dataclass(frozen=True, slots=True)
+class Nugget:
+    """A fact that a right answer holds, in words."""
+
+    text: str
+    vital: bool = True
+
+
+@dataclass(frozen=True, slots=True)
 class Case:
     id: str
     question: str
@@ -31,6 +39,8 @@ class Case:
     type: str | None = None  # results are also shown per type
     turns: tuple[str, ...] = ()  # earlier questions of the same conversation, oldest first
     groups: tuple[str, ...] | None = None  # the asker's; (): none but everyone; None: as the run says
+    tags: tuple[str, ...] = ()
+    nuggets: tuple[Nugget, ...] = ()
 
 
 def read_cases(path: Path) -> list[Case]:
@@ -104,6 +114,8 @@ def _case(record: Mapping[str, Any], where: str) -> Case:
         type=_optional_text(record, "type", where),
         turns=tuple(_turn(one, at, where) for at, one in enumerate(_list(record, "turns", where)) if _is_asked(one)),
         groups=_groups(record, where),
+        tags=_tags(record, where),
+        nuggets=tuple(_nugget(one, at, where) for at, one in enumerate(_list(record, "nuggets", where))),
     )
 
 
@@ -129,6 +141,22 @@ def _turn(turn: object, at: int, where: str) -> str:
     if not isinstance(turn, str) or not turn.strip():
         raise UsageError(f'{where}: turns[{at}] must be a question: a text, or {{"question": "..."}}.')
     return turn
+
+
+def _nugget(record: object, at: int, where: str) -> Nugget:
+    if isinstance(record, str):
+        record = {"text": record}
+    place = f"{where}: nuggets[{at}]"
+    if not isinstance(record, dict) or not isinstance(record.get("vital", True), bool):
+        raise UsageError(f'{place} must be a text, or {{"text": "...", "vital": true}}, not {record!r}.')
+    return Nugget(required_text(record, "text", place), record.get("vital", True))
+
+
+def _tags(record: Mapping[str, Any], where: str) -> tuple[str, ...]:
+    tags = _list(record, "tags", where)
+    if not all(isinstance(tag, str) and tag for tag in tags):
+        raise UsageError(f"{where}: 'tags' must be a list of words, not {tags!r}.")
+    return tuple(dict.fromkeys(tags))
 
 
 def _groups(record: Mapping[str, Any], where: str) -> tuple[str, ...] | None:

@@ -34,6 +34,7 @@ class LocatedGold:
     gold: Gold
     places: tuple[Place, ...]
     problem: str | None = None  # in words, when there is no place
+    flaw: str | None = None  # the same without the document's name, for what is kept
 
 
 class GoldFinder:
@@ -53,10 +54,11 @@ class GoldFinder:
     def locate(self, gold: Gold) -> LocatedGold:
         documents = self._named(gold)
         if not documents:
-            return LocatedGold(gold, (), f"there is no document {gold.source!r}")
+            return LocatedGold(gold, (), f"there is no document {gold.source!r}", "there is no document of that name")
         places = [place for document in documents for place in self._places(document, gold.quote)]
         if not places:
-            return LocatedGold(gold, (), f"the quote is not in the current version of {gold.source!r}")
+            flaw = "the quote is not in the current version"
+            return LocatedGold(gold, (), f"{flaw} of {gold.source!r}", flaw)
         return LocatedGold(gold, tuple(places))
 
     def _named(self, gold: Gold) -> list[Document]:

@@ -30,6 +30,7 @@ KEPT: Final = frozenset(
         ("audit_event", "detail"),
         ("answer_span", "document_id"),
         ("answer", "hits"),
+        ("eval_case", "record"),
     }
 )
 WORDED: Final = ("text", "character varying", "jsonb", "json", "ARRAY")

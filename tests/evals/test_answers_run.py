@@ -21,11 +21,13 @@ from assistant.model import (
     Usage,
     Verdict,
 )
-from evals.answers_run import AnswersRun, evaluate_answers, per_case_json, run_json, run_table, write_report
-from evals.case_run import best_ranks, failure_class, judged_claims, read_again
-from evals.cases import Gold
+from evals.answers_report import per_case_json, run_json, run_table, words_of, write_report
+from evals.answers_run import AnswersRun, Asking, evaluate_answers
+from evals.case_run import best_ranks, failure_class, read_again
+from evals.cases import Case, Gold, read_cases
+from evals.claim_judging import judged
 from evals.gold import GoldFinder, Place
-from evals.measures import Cited, GoldSeen, JudgedCitation, JudgedClaim, Outcome
+from evals.outcome import Cited, GoldSeen, JudgedCitation, JudgedClaim, Outcome
 from ingest.access import LOCAL, Reader
 from ingest.model import ChunkId, DocumentId
 from retrieval.model import Hit
@@ -111,7 +113,7 @@ def test_each_citation_is_judged_with_the_others_alone_and_left_out() -> None:
         ],
         [citation(1, "red"), citation(2, "blue"), citation(3, "pink")],
     )
-    assert judged_claims(given, (), WordChecker()) == (
+    assert judged(given, (), Case("c", "?"), WordChecker()).claims == (
         JudgedClaim(True, (JudgedCitation(True, False, False), JudgedCitation(True, False, False))),
         JudgedClaim(True, (JudgedCitation(True, True, False), JudgedCitation(True, False, True))),
         JudgedClaim(False, (JudgedCitation(True, False, False),)),
@@ -125,17 +127,24 @@ def test_a_case_is_classed_by_where_it_went_wrong() -> None:
     other = replace(place, span=(60, 70))
     seen, unseen = GoldSeen((place,), True), GoldSeen((place,), False)
     cited = Cited(DOCUMENT, 1, (12, 15))
-    whole = Outcome("a", True, "answered", citations=(cited,), gold=(seen,))
+    whole = Outcome("a", True, "answered", citations=(cited,), gold=(seen,), context_known=True)
     assert failure_class(whole, retrieved=True) == "used"
     assert failure_class(replace(whole, gold=(seen, GoldSeen((other,), True))), retrieved=True) == "used in part"
     assert failure_class(replace(whole, citations=()), retrieved=True) == "in context, not used"
-    assert failure_class(replace(whole, status="abstained", citations=()), retrieved=True) == "should have answered"
+    assert failure_class(replace(whole, status="abstained", citations=()), retrieved=True) == "wrongly abstained"
     assert failure_class(replace(whole, gold=(unseen,), citations=()), retrieved=True) == "retrieved, not in context"
     assert failure_class(replace(whole, gold=(unseen,), status="abstained"), retrieved=False) == "not retrieved"
     assert failure_class(replace(whole, gold=(GoldSeen(()),)), retrieved=False) == "unscorable"
     assert failure_class(replace(whole, status="failed"), retrieved=False) == "failed"
     assert failure_class(replace(whole, answerable=False), retrieved=False) == "should have abstained"
     assert failure_class(Outcome("a", False, "abstained"), retrieved=False) == "rightly not answered"
+    unsupported = replace(whole, claims=(JudgedClaim(False, (JudgedCitation(),)),))
+    assert failure_class(unsupported, retrieved=True) == "used, wrong"
+    assert failure_class(replace(whole, citations=(replace(cited, matches_stored=False),)), retrieved=True) == (
+        "used, wrong"
+    )
+    unknown = replace(whole, gold=(unseen,), context_known=False)
+    assert failure_class(unknown, retrieved=None) == "used"  # nobody says what was found and given
 
 
 def test_gold_is_ranked_by_the_best_chunk_that_touches_it() -> None:
@@ -166,10 +175,15 @@ def filled(quoth: Quoth, tmp_path_factory: pytest.TempPathFactory) -> Quoth:
 
 
 @pytest.fixture(scope="module")
-def run(filled: Quoth, tmp_path_factory: pytest.TempPathFactory) -> AnswersRun:
+def cases_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     file = tmp_path_factory.mktemp("cases") / "cases.jsonl"
     file.write_text("".join(json.dumps(case) + "\n" for case in CASES), encoding="utf-8")
-    return evaluate_answers(filled, file, reader=Reader("ada", frozenset()))
+    return file
+
+
+@pytest.fixture(scope="module")
+def run(filled: Quoth, cases_file: Path) -> AnswersRun:
+    return evaluate_answers(filled, cases_file, Asking(Reader("ada", frozenset())))
 
 
 @pytest.mark.integration
@@ -189,32 +203,38 @@ def test_gold_is_found_in_the_store_with_its_paragraph(filled: Quoth) -> None:
 
 @pytest.mark.integration
 def test_a_run_measures_what_happened(run: AnswersRun) -> None:
-    by_id = {one.case.id: one for one in run.cases}
+    by_id = {one.case_id: one for one in run.records}
     assert by_id["leave"].failure_class == "used"
-    assert by_id["leave"].gold_ranks[0]["reranked"] == 1
+    assert by_id["leave"].outcome.gold[0].ranks["reranked"] == 1
+    assert by_id["leave"].hits[0].ranks["reranked"] == 1 and by_id["leave"].context
     assert by_id["krypton"].failure_class == "rightly not answered"
     assert by_id["lost"].failure_class == "unscorable"
-    assert by_id["lost"].problems == ("the quote is not in the current version of 'travel.txt'",)
+    assert by_id["lost"].problems == ("gold 1: the quote is not in the current version",)
     assert run.measures["unscorable"].value == 0.2
     assert run.measures["quote_match"].value == 1.0
     assert run.measures["citation_validity"].value == 1.0
     assert run.measures["abstention_tpr"].n == 2
     assert run.by_type["fact"]["abstention_fpr"].n == 2
+    assert run.measures["access_leaks"].value == 0
+    assert run.measures["faithfulness"].value == 1  # quotations of what was given
+    assert run.resources["latency_p95_ms"].value is not None and run.resources["cost_usd"].value == 0
 
 
 @pytest.mark.integration
-def test_each_case_is_asked_with_its_own_groups(run: AnswersRun) -> None:
-    by_id = {one.case.id: one for one in run.cases}
-    insider, outsider = by_id["pay-insider"], by_id["pay-outsider"]
+def test_each_case_is_asked_with_its_own_groups(filled: Quoth, run: AnswersRun) -> None:
+    by_id = {one.case_id: one for one in run.records}
+    insider, outsider = (words_of(filled.answers, by_id[name]) for name in ("pay-insider", "pay-outsider"))
+    assert insider is not None and outsider is not None
     assert {one.source for one in insider.citations} == {"pay.txt"}
-    assert insider.failure_class == "used"
+    assert by_id["pay-insider"].failure_class == "used"
     assert "pay.txt" not in {one.source for one in outsider.citations}
     assert "71,000" not in outsider.text
 
 
 @pytest.mark.integration
 def test_a_citation_that_is_not_what_the_store_holds_is_seen(filled: Quoth, run: AnswersRun) -> None:
-    kept = next(one for one in run.cases if one.case.id == "pay-insider")
+    kept = words_of(filled.answers, next(one for one in run.records if one.case_id == "pay-insider"))
+    assert kept is not None
     (cited, *_) = kept.citations
     whole = Passage(
         "", "pay.txt", "default", "", (), cited.document, cited.version, None, 0, 10_000, "", ()
@@ -249,13 +269,19 @@ def test_the_json_has_the_contracts_names_and_shares(run: AnswersRun) -> None:
 
 
 @pytest.mark.integration
-def test_a_report_holds_one_record_a_case_and_a_summary(run: AnswersRun, tmp_path: Path) -> None:
-    write_report(run, tmp_path / "report")
+def test_a_report_holds_one_record_a_case_and_a_summary(
+    filled: Quoth, run: AnswersRun, cases_file: Path, tmp_path: Path
+) -> None:
+    cases = {case.id: case for case in read_cases(cases_file)}
+    write_report(run, filled.answers, cases, tmp_path / "report")
     lines = (tmp_path / "report" / "cases.jsonl").read_text(encoding="utf-8").split("\n")
     records = [json.loads(line) for line in lines if line]
     assert [record["id"] for record in records] == [case["id"] for case in CASES]
     assert records[0]["gold"][0]["found"] and records[0]["gold"][0]["ranks"]["reranked"] == 1
     assert records[0]["citations"][0]["matches_stored"]
+    assert records[0]["citations"][0]["quote"] in HANDBOOK["leave.md"]
+    table = (tmp_path / "report" / "cases.csv").read_text(encoding="utf-8").splitlines()
+    assert len(table) == len(CASES) + 1 and table[1].startswith("leave,fact,")
     summary = (tmp_path / "report" / "summary.md").read_text(encoding="utf-8")
     assert "| unscorable | 0.200 |" in summary and "- lost: unscorable" in summary
 
@@ -267,9 +293,9 @@ def test_earlier_turns_are_asked_in_the_same_conversation(
     file = tmp_path / "cases.jsonl"
     case = {**CASES[0], "turns": ["How may trains be booked?", "And hotel rooms?"], "groups": []}
     file.write_text(json.dumps(case) + "\n", encoding="utf-8")
-    run = evaluate_answers(filled, file, reader=LOCAL)
+    run = evaluate_answers(filled, file, Asking(LOCAL))
     asker = Reader("eval", frozenset())
-    assert run.cases[0].answer is not None
-    kept = filled.answers.get(asker, run.cases[0].answer)
+    assert run.records[0].answer is not None
+    kept = filled.answers.get(asker, AnswerId(run.records[0].answer))
     asked = [one.question for one in filled.answers.conversation(asker, kept.conversation)]
     assert asked == [*case["turns"], case["question"]]  # type: ignore[misc]

@@ -10,24 +10,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from evals.gold import Place
-from evals.intervals import bootstrap_mean, bootstrap_ratio, wilson
-from evals.measures import (
-    Cited,
-    GoldSeen,
-    JudgedCitation,
-    JudgedClaim,
-    Outcome,
+from evals.case_scores import (
     citation_f1,
     citation_precision,
     citation_recall,
-    citations_per_answer,
     gold_page_recall,
     gold_precision,
     gold_recall,
     harmonic,
-    measures,
 )
+from evals.gold import Place
+from evals.intervals import bootstrap_mean, bootstrap_ratio, wilson
+from evals.measures import citations_per_answer, measures
+from evals.outcome import Cited, GoldSeen, JudgedCitation, JudgedClaim, Outcome
 
 DOCUMENT, OTHER = uuid.uuid4(), uuid.uuid4()
 NEEDED = JudgedCitation(supports_alone=True, others_support=False)
@@ -157,7 +152,7 @@ def test_all_measures_over_a_run_worked_by_hand() -> None:
         "gold_passage_f1_of_answerable": (2 / 5, 5),
         "gold_page_recall_of_answerable": (None, 0),
     }
-    assert {name: (measure.value, measure.n) for name, measure in found.items()} == {
+    assert {name: (found[name].value, found[name].n) for name in expected} == {
         name: (None if value is None else pytest.approx(value, abs=5e-5), n) for name, (value, n) in expected.items()
     }
     assert citations_per_answer(outcomes) == 1.0  # 1, 2, 0, 1

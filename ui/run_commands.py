@@ -1,0 +1,88 @@
+"""Commands of kept evaluation runs: eval list, show, delete."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from evals import answers_report
+from evals.answers_run import load_run
+from evals.cases import read_cases
+from evals.run_store import Runs
+from ui.command_line import command, json_option, open_store, print_json, say
+
+
+def add_commands(kinds: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    listing = command(kinds, "list", help="the runs that are kept, the latest first", example="quoth eval list")
+    json_option(listing)
+    listing.set_defaults(run=run_list)
+
+    show = command(
+        kinds,
+        "show",
+        help="a kept run: its measures, or each of its cases",
+        example="quoth eval show latest\nquoth eval show 3f2a --csv > cases.csv",
+        more="""
+            RUN is an id, the start of one, or latest. Measures are computed anew from what is kept. The words of
+            answers are read where answers are kept, and are gone where those are.""",
+    )
+    show.add_argument("kept", metavar="RUN")
+    show.add_argument("--cases", metavar="CASES.jsonl", type=Path, help="with the questions and gold of this file")
+    how = show.add_mutually_exclusive_group()
+    how.add_argument("--lines", action="store_true", help="print each case's record, one JSON object a line")
+    how.add_argument("--csv", action="store_true", help="print each case's values as CSV")
+    how.add_argument("--report", metavar="DIR", type=Path, help="write each case's record and a summary")
+    json_option(show)
+    show.set_defaults(run=run_show)
+
+    delete = command(kinds, "delete", help="forget kept runs", example="quoth eval delete 3f2a91c04b7e")
+    delete.add_argument("kept", metavar="RUN", nargs="+")
+    delete.set_defaults(run=run_delete)
+
+
+def run_list(arguments: argparse.Namespace) -> int:
+    with open_store() as quoth:
+        found = Runs(quoth.database).list()
+    for one in found:
+        if arguments.json:
+            print_json({"run": one.id, "cases": one.facts.cases, "done": one.done, **answers_report.facts_json(one)})
+        else:
+            state = "" if one.finished_at else f"  unfinished: {one.done} of {one.facts.cases}"
+            settings = one.facts.settings
+            print(
+                f"{one.id}  {one.started_at:%Y-%m-%d %H:%M}  {one.facts.cases:5} cases  {one.facts.cases_name}  "
+                f"{settings.get('system') or settings.get('models')}{state}"
+            )
+    if not found:
+        print("No run is kept. Make one: quoth eval answers CASES.jsonl", file=sys.stderr)
+    return 0
+
+
+def run_show(arguments: argparse.Namespace) -> int:
+    cases = {case.id: case for case in read_cases(arguments.cases)} if arguments.cases else {}
+    with open_store() as quoth:
+        run = load_run(Runs(quoth.database), arguments.kept)
+        if arguments.report is not None:
+            answers_report.write_report(run, quoth.answers, cases, arguments.report)
+        lines = answers_report.report_lines(run, quoth.answers, cases) if arguments.lines else []
+    if arguments.csv:
+        sys.stdout.write(answers_report.run_csv(run))
+    elif arguments.lines:
+        for line in lines:
+            print_json(line)
+    elif arguments.json:
+        print_json({**answers_report.run_json(run), "per_case": answers_report.per_case_json(run)})
+    else:
+        print(answers_report.run_table(run))
+    return 0
+
+
+def run_delete(arguments: argparse.Namespace) -> int:
+    with open_store() as quoth:
+        runs = Runs(quoth.database)
+        found = [runs.find(one) for one in arguments.kept]  # all must exist before one goes
+        for one in found:
+            runs.delete(one.id)
+            say(f"Run {one.id} is forgotten.")
+    return 0
