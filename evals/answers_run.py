@@ -142,11 +142,16 @@ def load_run(runs: Runs, reference: str) -> AnswersRun:
         raise UsageError(
             f"No case of run {kept.id!r} is done. Go on with it: quoth eval answers CASES --resume {kept.id}"
         )
+    return measured(kept, records)
+
+
+def measured(kept: KeptRun, records: Sequence[CaseRecord]) -> AnswersRun:
+    """All that is computed from a run's records."""
     outcomes = [one.outcome for one in records]
     types = sorted({one.type for one in outcomes if one.type})
     return AnswersRun(
         kept=kept,
-        records=records,
+        records=tuple(records),
         measures=measures(outcomes),
         resources=resources(outcomes),
         by_type={kind: measures([one for one in outcomes if one.type == kind]) for kind in types},

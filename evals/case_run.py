@@ -106,7 +106,8 @@ class CaseRunner:
         context = given.context or ()
         cited = tuple(read_again(self.quoth, asker, one, given.context) for one in answer.citations)
         said = judged(answer, context, case, self.judge)
-        shown = {one.document for one in (*hits, *context, *answer.citations)}
+        shown = {hit.document for hit in hits} | {one.document for one in context}
+        shown |= {one.document for one in answer.citations}
         return Outcome(
             case.id,
             case.answerable,

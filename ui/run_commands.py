@@ -1,4 +1,4 @@
-"""Commands of kept evaluation runs: eval list, show, delete."""
+"""Commands of kept evaluation runs: eval list, show, delete, compare, gate."""
 
 from __future__ import annotations
 
@@ -9,6 +9,9 @@ from pathlib import Path
 from evals import answers_report
 from evals.answers_run import load_run
 from evals.cases import read_cases
+from evals.comparing import compare, comparison_json, comparison_table
+from evals.gate_report import gate_junit, gate_markdown, gate_table, write_text
+from evals.gating import SAMPLE_BARS, gate, gate_json, read_bars
 from evals.run_store import Runs
 from ui.command_line import command, json_option, open_store, print_json, say
 
@@ -39,6 +42,40 @@ def add_commands(kinds: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
     delete = command(kinds, "delete", help="forget kept runs", example="quoth eval delete 3f2a91c04b7e")
     delete.add_argument("kept", metavar="RUN", nargs="+")
     delete.set_defaults(run=run_delete)
+
+    comparison = command(
+        kinds,
+        "compare",
+        help="two kept runs case by case: what moved, and whether that is more than chance",
+        example="quoth eval compare 3f2a latest",
+        more="""
+            Cases are paired by id. Each measure has a two-sided randomisation test, corrected for their number (Holm),
+            and a 95 % bootstrap interval of its mean difference.""",
+    )
+    comparison.add_argument("before", metavar="RUN_A")
+    comparison.add_argument("after", metavar="RUN_B")
+    json_option(comparison)
+    comparison.set_defaults(run=run_compare)
+
+    gating = command(
+        kinds,
+        "gate",
+        help="whether a kept run clears its bars; exit code 1 when one is not met",
+        example="quoth eval gate latest --bars evals/bars.json --baseline 3f2a --summary summary.md --junit gate.xml",
+        more="""
+            The bars file: {"gold_citation_recall": {"min": 0.85}, "abstention_fpr": {"max": 0.1}, "citation_f1":
+            {"max_drop": 0.02, "significant_drop": true}, "types": {"table": {...}}}. The last two compare with
+            --baseline. A measure without a value clears no bar.""",
+    )
+    gating.add_argument("kept", metavar="RUN")
+    gating.add_argument(
+        "--bars", metavar="FILE", type=Path, default=SAMPLE_BARS, help="what is asked (that of the samples)"
+    )
+    gating.add_argument("--baseline", metavar="RUN", help="a former run that this one may not be worse than")
+    gating.add_argument("--summary", metavar="FILE.md", type=Path, help="write Markdown for a pull request")
+    gating.add_argument("--junit", metavar="FILE.xml", type=Path, help="write JUnit XML for a build server")
+    json_option(gating)
+    gating.set_defaults(run=run_gate)
 
 
 def run_list(arguments: argparse.Namespace) -> int:
@@ -76,6 +113,35 @@ def run_show(arguments: argparse.Namespace) -> int:
     else:
         print(answers_report.run_table(run))
     return 0
+
+
+def run_compare(arguments: argparse.Namespace) -> int:
+    with open_store() as quoth:
+        runs = Runs(quoth.database)
+        found = compare(load_run(runs, arguments.before), load_run(runs, arguments.after))
+    if arguments.json:
+        print_json(comparison_json(found))
+    else:
+        print(comparison_table(found))
+    return 0
+
+
+def run_gate(arguments: argparse.Namespace) -> int:
+    bars = read_bars(arguments.bars)
+    with open_store() as quoth:
+        runs = Runs(quoth.database)
+        run = load_run(runs, arguments.kept)
+        baseline = load_run(runs, arguments.baseline) if arguments.baseline else None
+    result = gate(run, bars, baseline)
+    if arguments.summary is not None:
+        write_text(arguments.summary, gate_markdown(result, run))
+    if arguments.junit is not None:
+        write_text(arguments.junit, gate_junit(result))
+    if arguments.json:
+        print_json(gate_json(result))
+    else:
+        print(gate_table(result))
+    return 0 if result.met else 1
 
 
 def run_delete(arguments: argparse.Namespace) -> int:
