@@ -20,7 +20,7 @@ from ingest.access import Reader
 from ingest.model import DocumentId
 from retrieval.model import SearchResult
 from tests.assistant.test_model_answerer import CONTEXT, QUESTION, passage
-from tests.loopback_model import LoopbackModel
+from evals.bench.loopback_model import LoopbackModel
 
 ONE, OTHER = DocumentId(uuid.uuid4()), DocumentId(uuid.uuid4())
 

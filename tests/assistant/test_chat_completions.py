@@ -14,7 +14,7 @@ from assistant.model_answerer import ModelAnswerer
 from assistant.model_stream import ModelStream
 from assistant.prompting import ANSWER_SCHEMA, answer_prompt
 from tests.assistant.test_model_answerer import CONTEXT, QUESTION, search
-from tests.loopback_model import LoopbackModel
+from evals.bench.loopback_model import LoopbackModel
 
 
 @pytest.fixture(scope="module")

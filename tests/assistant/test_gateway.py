@@ -22,7 +22,7 @@ from assistant.model_stream import ModelStream
 from assistant.settings import Settings
 from ingest.access import LOCAL, Reader
 from tests.assistant.test_model_answerer import CONTEXT, QUESTION, search
-from tests.loopback_model import LoopbackModel
+from evals.bench.loopback_model import LoopbackModel
 
 
 @pytest.fixture(scope="module")

@@ -19,7 +19,7 @@ from ingest.errors import ConfigurationError, ServiceError
 from ingest.local_embedding import LocalEmbedder
 from ingest.model_folder import model_in
 from ingest.redaction import Redactor
-from tests.loopback_model import LoopbackModel
+from evals.bench.loopback_model import LoopbackModel
 from tests.tiny_onnx import folder_with, model_bytes
 
 QUOTE = "Parental leave is twenty weeks and is paid in full."

@@ -25,7 +25,7 @@ from ingest.access import Reader
 from ingest.errors import ConfigurationError
 from ingest.model import DocumentId
 from retrieval.model import SearchResult
-from tests.loopback_model import MODES, LoopbackModel
+from evals.bench.loopback_model import MODES, LoopbackModel
 
 LEAVE = "Parental leave is 20 weeks for every employee. It is paid in full.\nAsk the people team for the form."
 TRAVEL = "Train tickets are booked through the travel desk. Parental leave does not affect pensions."

@@ -15,7 +15,7 @@ from assistant.model_stream import ModelStream
 from assistant.settings import Settings
 from ingest.errors import ConfigurationError
 from tests.assistant.test_model_answerer import CONTEXT, QUESTION, search
-from tests.loopback_model import LoopbackModel
+from evals.bench.loopback_model import LoopbackModel
 
 TODAY = date(2026, 11, 21)
 SOON = datetime.now(UTC).date() + timedelta(days=20)

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
-from loopback_model import LoopbackModel
+from evals.bench.loopback_model import LoopbackModel
 
 from assistant.bootstrap import Quoth, open_quoth
 from assistant.model import Answer

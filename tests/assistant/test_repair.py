@@ -10,7 +10,7 @@ import pytest
 from assistant.bootstrap import Quoth, open_quoth
 from assistant.model import Answer, ClaimShown
 from ingest.access import LOCAL
-from tests.loopback_model import LoopbackModel
+from evals.bench.loopback_model import LoopbackModel
 
 pytestmark = pytest.mark.integration
 

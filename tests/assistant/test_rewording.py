@@ -18,7 +18,7 @@ from assistant.records import answer as answer_table
 from assistant.rewording import EARLIER, LONGEST, SENT_CHARS, Rewording, question_message, rewording_from
 from ingest.access import LOCAL
 from retrieval.standalone import standalone
-from tests.loopback_model import LoopbackModel
+from evals.bench.loopback_model import LoopbackModel
 
 FIRST, SECOND = "How long is parental leave?", "And in Lisbon?"
 

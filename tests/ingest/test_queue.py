@@ -27,7 +27,7 @@ from ingest.pipeline import Pipeline
 from ingest.storing import Identity
 from ingest.taking import Taking
 from ingest.worker import Worker
-from tests.loopback_model import LoopbackModel
+from evals.bench.loopback_model import LoopbackModel
 
 if TYPE_CHECKING:
     from assistant.bootstrap import Quoth

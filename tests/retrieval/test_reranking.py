@@ -22,7 +22,7 @@ from retrieval.model import Hit
 from retrieval.reranking import Asked, LocalReranker, Reranker, best_sentence, coverage, reranker_from
 from retrieval.search import Search
 from retrieval.settings import RetrievalSettings
-from tests.loopback_model import LoopbackModel, passages_of
+from evals.bench.loopback_model import LoopbackModel, passages_of
 
 QUESTION = Asked("How deep is the harbour?", None, {}, "en")
 TEXTS = (

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.loopback_model import LoopbackModel
+from evals.bench.loopback_model import LoopbackModel
 
 pytestmark = pytest.mark.integration
 

@@ -1,11 +1,12 @@
 """A stand-in for the OpenAI API: a real HTTP server that reads the prompt it is sent.
 
-    python tests/loopback_model.py --port 8765
+    python -m evals.bench.loopback_model --port 8765
     OPENAI_BASE_URL=http://127.0.0.1:8765/v1 OPENAI_API_KEY=any QUOTH_MODELS=double-honest quoth ask "..."
 
 It answers by quoting sentences of the passages in the message that share words with the question, so that a fault of
 retrieval or of the prompt changes the answer. It refuses requests that the API would refuse. The model's name chooses
-what goes wrong: `double-` and one of MODES. Any other known model behaves as `--mode` says.
+what goes wrong: `double-` and one of MODES. Any other known model behaves as `--mode` says. Tests and benchmarks use
+the same one; a benchmark may give it another thing to say.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import base64
+import contextlib
 import hashlib
 import itertools
 import json
@@ -38,6 +40,8 @@ from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
+
+from assistant.json_stream import ArrayReader, MalformedJson
 
 MODES: Final = {
     "honest": "quotes what the passages say",
@@ -84,6 +88,7 @@ FIELDS: Final = frozenset(  # of a request; any other is unknown
         "reasoning", "safety_identifier", "stream", "metadata", "include", "service_tier", "tools", "tool_choice",
     }
 )  # fmt: skip
+CHARS_PER_TOKEN: Final = 4
 REFUSAL: Final = "I can't help with that."
 ROOM: Final = 4000  # from which "incomplete" completes
 
@@ -122,23 +127,34 @@ class Problem(Exception):
 class LoopbackModel:
     """The server, on a free port of the loopback interface; use it in a `with`.
 
+    Args:
+        mode: of models whose name does not say it; or what gives it for the message of a request.
+        says: the answer to a message in a mode, in the place of `answer_of`.
+        tokens_per_s: how fast text is sent, four characters being a token; none: at once.
+
     Attributes:
         requests: every body received for an answer, in order.
         paths: where each of them was received, with its query.
         embedded: every body received at /v1/embeddings, in order.
         cancelled: how many streams the client left before their end.
         script: calls of tools to make before it answers, turn by turn: name and arguments (a text goes as it is).
+        sent_at: time.monotonic() at which the last byte of a claim was sent, by its text.
     """
 
     def __init__(
         self,
         *,
-        mode: str = "honest",
+        mode: str | Callable[[str], str] = "honest",
+        says: Callable[[str, str], dict[str, Any]] | None = None,
+        tokens_per_s: float | None = None,
         port: int = 0,
         interface: Literal["responses", "chat"] = "responses",
         shutdowns: Mapping[str, str] | None = None,
     ) -> None:
         self._mode = mode
+        self._says = says or answer_of
+        self._tokens_per_s = tokens_per_s
+        self.sent_at: dict[str, float] = {}
         self._shutdowns = shutdowns or {}
         self.paths: list[str] = []
         self.requests: list[dict[str, Any]] = []
@@ -234,7 +250,7 @@ class LoopbackModel:
         if mode == "502-html":
             return HTMLResponse("<html><body><h1>502 Bad Gateway</h1></body></html>", 502)
         if not body.get("stream"):
-            *_, last = _events(body, mode, self.script)
+            *_, last = _events(body, mode, self.script, self._says)
             return JSONResponse(last.response.model_dump(mode="json"), headers=_headers())
         return StreamingResponse(self._stream(body, mode), media_type="text/event-stream", headers=_headers())
 
@@ -259,7 +275,7 @@ class LoopbackModel:
     def _mode_of(self, body: dict[str, Any]) -> str:
         model = str(body.get("model"))
         if model in CHAT_MODELS:
-            return self._mode
+            return self._mode if isinstance(self._mode, str) else self._mode(_message(body))
         if model.startswith("double-") and model.removeprefix("double-") in MODES:
             return model.removeprefix("double-")
         raise Problem(404, "model_not_found", f"The model {model!r} does not exist or you do not have access to it.")
@@ -290,7 +306,8 @@ class LoopbackModel:
     ) -> AsyncIterator[bytes]:
         whole = False
         try:
-            async for chunk in _faulty(_events(body, mode, self.script), mode, encode or response_event):
+            events = self._noted(_events(body, mode, self.script, self._says))
+            async for chunk in _faulty(events, mode, encode or response_event, self._tokens_per_s):
                 yield chunk
             whole = True
         except ConnectionAbortedError:
@@ -300,6 +317,16 @@ class LoopbackModel:
             if not whole:
                 self.cancelled += 1
 
+    def _noted(self, events: Iterator[Any]) -> Iterator[Any]:
+        """The events themselves; each claim is noted when the event that completes it is about to be sent."""
+        reader = ArrayReader("claims")
+        for event in events:
+            if event.type == "response.output_text.delta":
+                with contextlib.suppress(MalformedJson, TypeError, KeyError):
+                    for claim in reader.feed(event.delta):
+                        self.sent_at[claim["text"]] = time.monotonic()
+            yield event
+
 
 # --- what it says ----------------------------------------------------------------------------------------------------
 
@@ -307,6 +334,17 @@ class LoopbackModel:
 def passages_of(message: str) -> list[tuple[str, str]]:
     """(id, text) of every passage in a message."""
     return [(match["id"], match["text"]) for match in _PASSAGE.finditer(message)]
+
+
+def question_of(message: str) -> str:
+    """The question of a message, or nothing."""
+    found = _QUESTION.search(message)
+    return found[2] if found else ""
+
+
+def orders_of(message: str) -> list[str]:
+    """What the passages of a message tell an assistant to say, in their own words."""
+    return [found["words"].strip() for _, text in passages_of(message) for found in _ORDER.finditer(text)]
 
 
 def answer_of(message: str, mode: str) -> dict[str, Any]:
@@ -556,7 +594,9 @@ def _calling(
     )
 
 
-def _events(body: dict[str, Any], mode: str, script: list[list[tuple[str, Any]]]) -> Iterator[Any]:
+def _events(
+    body: dict[str, Any], mode: str, script: list[list[tuple[str, Any]]], says: Callable[[str, str], dict[str, Any]]
+) -> Iterator[Any]:
     """The events of a response in the API's order, each with its number."""
     message = _message(body)
     asked_for = body["text"]["format"]["schema"]["properties"]
@@ -567,7 +607,7 @@ def _events(body: dict[str, Any], mode: str, script: list[list[tuple[str, Any]]]
     elif "verdict" in asked_for:
         said = verdict_of(message, mode)
     else:
-        said = answer_of(message, mode)
+        said = says(message, mode)
     text = json.dumps(said, ensure_ascii=False)
     if mode == "schema":
         text = json.dumps({"claims": [{"sentence": "Something."}], "missing": None})
@@ -646,7 +686,9 @@ def _events(body: dict[str, Any], mode: str, script: list[list[tuple[str, Any]]]
     )
 
 
-async def _faulty(events: Iterator[Any], mode: str, encode: Callable[[Any], bytes]) -> AsyncIterator[bytes]:
+async def _faulty(
+    events: Iterator[Any], mode: str, encode: Callable[[Any], bytes], tokens_per_s: float | None
+) -> AsyncIterator[bytes]:
     """The events as bytes, with what the mode does to a stream."""
     deltas = 0
     if mode == "silent":
@@ -676,6 +718,8 @@ async def _faulty(events: Iterator[Any], mode: str, encode: Callable[[Any], byte
         yield encode(event)
         if is_delta and mode == "slow":
             await asyncio.sleep(0.5)
+        elif is_delta and tokens_per_s is not None:
+            await asyncio.sleep(len(event.delta) / CHARS_PER_TOKEN / tokens_per_s)
         while mode == "drip" and event.type == "response.output_text.done":
             yield b": keep-alive\n\n"
             await asyncio.sleep(0.05)
@@ -797,7 +841,7 @@ def _message(body: dict[str, Any]) -> str:
 
 
 def _tokens(text: str) -> int:
-    return max(1, len(text) // 4)
+    return max(1, len(text) // CHARS_PER_TOKEN)
 
 
 def _headers() -> dict[str, str]:
