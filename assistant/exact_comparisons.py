@@ -11,19 +11,21 @@ from collections.abc import Iterator, Set
 from itertools import pairwise
 from typing import Final
 
-from assistant.quantities import MONTHS, UNITS, Quantity, article_quantities, quantities
+from assistant.quantities import MONTHS, NUMBER_WORDS, UNITS, Quantity, article_quantities, quantities
 from ingest.analysis import Analyzer
 
 MATCHING_SHARE: Final = 0.5  # clauses that share this part of what the best clause shares are looked at too
 NEGATION_REACH: Final = 2  # content words after a "not" of the quotes that it is taken to deny
 CLAIM_REACH: Final = 4  # the same in the claim, which says in other words what the quotes deny
 
+_A_NUMBER: Final = rf"\d+|{'|'.join(NUMBER_WORDS)}"
 # Said without a negating meaning, or with one that depends on more than the word: bounds are read with their numbers.
 _HARMLESS: Final = re.compile(
     r"\b(?:not only|whether or not|if not|why not|(?:no|not) (?:later|more|less|fewer|longer|shorter|earlier|sooner|"
     r"higher|lower|greater) than|(?:not|no) (?:below|above|under|over)(?= (?:\w+ )?[\d$€£])|not (?:below|above)|"
     r"(?:(?:do(?:es)?|may|must|shall|should|will|can)(?: ?not|n't)|cannot) "
-    r"(?:exceed|be (?:more|longer|later|higher) than)|"
+    r"(?:exceed|(?:\w+ ){1,2}(?:more|longer|later|higher) than)|"
+    rf"(?:nobody|no one|none|no \w+) (?:younger|older|shorter|taller|lighter|heavier) than(?= (?:{_A_NUMBER})\b)|"
     r"not exceeding|nothing (?:but|except|other than)|no\. ?\d|not least|no doubt|never the (?:other way|reverse)|"
     r"not later|not earlier)\b",
     re.I,
@@ -99,7 +101,8 @@ _SOME: Final = re.compile(
 )
 _ALL_OF_CLAIM: Final = re.compile(r"\b(?:all|every\w*|each|both|always|never|nobody|none|no one)\b", re.I)
 _CLAUSE_END: Final = re.compile(
-    r"(?<=[.!?;:])\s+|\n\s*\n|,\s+(?=but\b|however\b|although\b|while\b|whereas\b)|\s+but\s+", re.I
+    r"(?<=[.!?;:])\s+|\n\s*\n|,\s+(?=but\b(?! not\b)|however\b|although\b|while\b|whereas\b)|\s+but\s+(?!not\b)",
+    re.I,  # "insured against fire but not against floods" is one clause: its second half has no verb of its own
 )
 _PART_END: Final = re.compile(
     r"[,;:.!?()]\s+|\s[–—-]\s|\s(?=(?:but|who|which|that|if|unless|while|where|when|because|"
@@ -122,6 +125,7 @@ _GREEK: Final = str.maketrans(
     }
 )
 _WORD: Final = re.compile(r"[^\W_][\w'’.-]*[\w]|[^\W_]")
+_FULL_NAME: Final = re.compile(r"\b[A-Z][a-zà-ÿ]+(?:[ -][A-Z][a-zà-ÿ]+)+\b")
 _IDENTIFIER: Final = re.compile(r"(?=[\w.-]*\d)(?=[\w.-]*[A-Za-z_])[\w]+(?:[.-][\w]+)*|\w+_\w+")
 _MEASURE: Final = re.compile(r"\d+(?:[.,]\d+)?(?:[a-zA-Z]{1,3}|-[a-z]+)")  # 40mg, 12-month: quantities
 _NOT_NAMES: Final = frozenset(
@@ -148,6 +152,9 @@ def refusals(claim: str, said: str, near: str, analyzer: Analyzer) -> Iterator[s
             yield f"{one.shown!r} of the claim is not in the quotation"
     for name in missing_names(claim, near):
         yield f"the name {name!r} of the claim is neither in the quotation nor around it"
+    swapped = swapped_name(claim, said)
+    if swapped:
+        yield f"the claim names {swapped[0]!r} where the quotation names {swapped[1]!r}"
     clauses = matching_clauses(claim, said, analyzer)
     if negation_differs(claim, clauses, analyzer, whole=said):
         yield "one of claim and quotation is negated, the other is not"
@@ -226,6 +233,56 @@ def missing_names(claim: str, near: str) -> list[str]:
             if not (_is_present(bare, present) or (short and (letters in initials or letters in present))):
                 missing.append(bare)
     return missing
+
+
+def swapped_name(claim: str, said: str) -> tuple[str, str] | None:
+    """A name of several words in the place of one of the quotes': each side has one that the other lacks, and no more.
+
+    The text around the quotes may hold both, and then nothing else tells the one from the other.
+    """
+    if len({word.lower() for word in _GERMAN.findall(claim)}) > 1:
+        return None
+    ours, theirs = _full_names(claim), _full_names(said)
+    lacking, left = _names_lacking(ours, said), _names_lacking(theirs, claim)
+    if len(ours) == len(theirs) and len(lacking) == len(left) == 1:
+        return lacking[0], left[0]
+    return None
+
+
+def _names_lacking(names: list[str], text: str) -> list[str]:
+    """Those of which the text has not one word."""
+    words = set(re.findall(r"\w+", _plain(text)))
+    return [name for name in names if not any(_is_present(word, words) for word in name.split())]
+
+
+def _full_names(text: str) -> list[str]:
+    """Two or more capitalised words that follow each other; months are no names."""
+    return [
+        found[0]
+        for found in _FULL_NAME.finditer(text)
+        if not any(word in _NOT_NAMES or word.lower() in MONTHS for word in found[0].split())
+    ]
+
+
+def own_words(claim: str, said: str, analyzer: Analyzer) -> tuple[int, int]:
+    """How many of the claim's words and quantities the quotes have, and how many there are; names are left out.
+
+    That two sentences name the same thing says little: all those of a document do.
+    """
+    names: set[str] = set()
+    if len({word.lower() for word in _GERMAN.findall(claim)}) <= 1:
+        names = {
+            term
+            for text in (claim, said)
+            for word in _WORD.finditer(text)
+            if word[0][0].isupper() and (not _SENTENCE_START.search(text[: word.start()]) or _begins_name(word, text))
+            for term in analyzer.terms(word[0])
+        }
+    counted, available = quantities(claim), quantities(said)
+    numbers = {term for one in counted for term in analyzer.terms(one.shown)}
+    words = set(analyzer.terms(claim)) - names - numbers
+    matched = sum(any(one.matches(other) for other in available) for one in counted)
+    return len(words & set(analyzer.terms(said))) + matched, len(words) + len(counted)
 
 
 def _begins_name(word: re.Match[str], claim: str) -> bool:

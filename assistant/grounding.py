@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from typing import Final
 
 from assistant.citing import squash
-from assistant.exact_comparisons import refusals
+from assistant.exact_comparisons import own_words, refusals
 from assistant.model import Verdict
 from assistant.support import SpanEmbedder, coverage, signals, similarities
 from assistant.support_weights import FITTED
@@ -20,6 +20,9 @@ from ingest.analysis import Analyzer
 
 COVERAGE_THRESHOLD: Final = 0.5  # of coverage alone: half of what a claim says
 MIN_QUOTED: Final = 0.25  # share of the claim that the quotes must say themselves, where no meaning is compared
+# Needed where the quotes have none, or one, of the claim's words that are no names: that they name the same thing makes
+# sentences alike, and is true of most sentences of a document.
+FEW_SHARED: Final = (0.45, 0.35)
 REFUSED_SCORE: Final = 0.3  # the most that a claim with a refuted exact comparison may score
 
 
@@ -79,7 +82,11 @@ class LocalChecker:
         likely = FITTED.probability(signals(alike, claim, said, near, self._analyzer))
         if reason is not None:
             return Verdict(False, min(likely, REFUSED_SCORE), reason)
-        return Verdict(likely >= self._threshold, likely, f"the quotation supports the claim with {likely:.0%}")
+        needed = self._threshold
+        shared, every = own_words(claim, said, self._analyzer)
+        if shared < min(every, len(FEW_SHARED)):
+            needed = max(needed, FEW_SHARED[shared])
+        return Verdict(likely >= needed, likely, f"the quotation supports the claim with {likely:.0%}")
 
     def release(self) -> None:
         """Give memory back; the next use takes it again."""

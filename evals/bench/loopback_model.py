@@ -131,6 +131,7 @@ class LoopbackModel:
         mode: of models whose name does not say it; or what gives it for the message of a request.
         says: the answer to a message in a mode, in the place of `answer_of`.
         tokens_per_s: how fast text is sent, four characters being a token; none: at once.
+        fails_at: the piece of text, from 1, at which a mode that breaks a stream breaks it.
 
     Attributes:
         requests: every body received for an answer, in order.
@@ -147,6 +148,7 @@ class LoopbackModel:
         mode: str | Callable[[str], str] = "honest",
         says: Callable[[str, str], dict[str, Any]] | None = None,
         tokens_per_s: float | None = None,
+        fails_at: int = 4,
         port: int = 0,
         interface: Literal["responses", "chat"] = "responses",
         shutdowns: Mapping[str, str] | None = None,
@@ -154,6 +156,7 @@ class LoopbackModel:
         self._mode = mode
         self._says = says or answer_of
         self._tokens_per_s = tokens_per_s
+        self._fails_at = fails_at
         self.sent_at: dict[str, float] = {}
         self._shutdowns = shutdowns or {}
         self.paths: list[str] = []
@@ -307,7 +310,7 @@ class LoopbackModel:
         whole = False
         try:
             events = self._noted(_events(body, mode, self.script, self._says))
-            async for chunk in _faulty(events, mode, encode or response_event, self._tokens_per_s):
+            async for chunk in _faulty(events, mode, encode or response_event, self._tokens_per_s, self._fails_at):
                 yield chunk
             whole = True
         except ConnectionAbortedError:
@@ -687,7 +690,7 @@ def _events(
 
 
 async def _faulty(
-    events: Iterator[Any], mode: str, encode: Callable[[Any], bytes], tokens_per_s: float | None
+    events: Iterator[Any], mode: str, encode: Callable[[Any], bytes], tokens_per_s: float | None, fails_at: int
 ) -> AsyncIterator[bytes]:
     """The events as bytes, with what the mode does to a stream."""
     deltas = 0
@@ -698,7 +701,7 @@ async def _faulty(
     for event in events:
         is_delta = event.type == "response.output_text.delta"
         deltas += is_delta
-        if is_delta and deltas == 4:
+        if is_delta and deltas == fails_at:
             if mode == "truncated":
                 return
             if mode == "cut":

@@ -24,7 +24,7 @@ from ingest.metering import Caller, Usage, in_name_of
 from ingest.openai_embedding import OpenAIEmbedder
 from retrieval.chat_reranking import ChatReranker
 from retrieval.reranking import Asked
-from tests.loopback_model import LoopbackModel
+from evals.bench.loopback_model import LoopbackModel
 from tests.retrieval.test_reranking import HITS, QUESTION
 
 MIA = Reader("mia", frozenset({"hr"}), reads_all=True)

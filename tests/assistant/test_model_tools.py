@@ -32,7 +32,7 @@ from ingest.model import DocumentId
 from ingest.redaction import redactor_from
 from retrieval.narrowing import Narrowing
 from tests.assistant.test_model_answerer import passage
-from tests.loopback_model import LoopbackModel
+from evals.bench.loopback_model import LoopbackModel
 
 pytestmark = pytest.mark.integration
 
