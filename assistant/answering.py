@@ -140,8 +140,13 @@ class Answering:
         collection: str | None = None,
         conversation: ConversationId | None = None,
         narrowing: Narrowing | None = None,
+        asked_before: Sequence[str] = (),
     ) -> Iterator[AnswerEvent]:
         """Yield progress and verified claims as they come; the last event is the whole Answer, already kept.
+
+        Args:
+            asked_before: the questions that led to this one, oldest first, of a client that keeps its conversations
+                itself; not read where there is a `conversation`.
 
         Raises:
             UsageError: an empty question, or a conversation that is not the reader's.
@@ -155,7 +160,7 @@ class Answering:
         begun = Begun(AnswerId(uuid.uuid4()), conversation or ConversationId(uuid.uuid4()))
         yield begun
         yield Progress("Searching the documents you may read")
-        earlier = self._answers.questions(reader, conversation) if conversation is not None else []
+        earlier = self._answers.questions(reader, conversation) if conversation is not None else asked_before
         draft = _Draft(begun.answer)
         asked = self._standalone(question, earlier, Call(reader, "reword", draft.id, deadline, deadline))
         draft.usages.extend(asked.usages)

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import date
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, Self
 
-from sqlalchemy import make_url
+from sqlalchemy import make_url, text
 
 from assistant import feedback, records
 from assistant.answer_cache import AnswerCache
 from assistant.answering import Answering, AnsweringSettings
+from assistant.api_keys import PEPPER_FILE, ApiKeys
 from assistant.breaker import Breakers
 from assistant.budgets import Budgets
 from assistant.checkers import ShippedEncoder, checker_from
@@ -31,6 +32,7 @@ from assistant.records import Answers
 from assistant.redaction import RedactingAnswerer
 from assistant.rewording import rewording_from
 from assistant.settings import Settings
+from assistant.sign_in import sign_in_from
 from ingest import audit, postgres
 from ingest.access import Reader
 from ingest.catalog import Catalog
@@ -50,6 +52,7 @@ from ingest.pipeline import Pipeline
 from ingest.postgres_liveness import was_killed
 from ingest.properties import Properties
 from ingest.redaction import redactor_from
+from ingest.secret_files import secret_text
 from ingest.segments import merge_segments
 from ingest.sharing import Sharing
 from ingest.spaces import Spaces
@@ -197,6 +200,9 @@ class Quoth:
             ),
         )
         selection = Selection() if settings.abstain_below is None else Selection(threshold=settings.abstain_below)
+        self.sign_in = sign_in_from(environ)
+        pepper = settings.key_pepper or secret_text(settings.home / PEPPER_FILE, "QUOTH_KEY_PEPPER")
+        self.api_keys = ApiKeys(self.database, pepper)
         models: list[Answerer] = model_chain_from(settings.models, client, gateway=self.gateway)
         self.rewording = rewording_from(settings.models, client, redactor=redactor, gateway=self.gateway)
         if redactor:
@@ -253,15 +259,29 @@ class Quoth:
         collection: str | None = None,
         conversation: ConversationId | None = None,
         narrowing: Narrowing | None = None,
+        asked_before: Sequence[str] = (),
     ) -> Iterator[AnswerEvent]:
         return self.answering.ask(
-            question, reader, collection=collection, conversation=conversation, narrowing=narrowing
+            question,
+            reader,
+            collection=collection,
+            conversation=conversation,
+            narrowing=narrowing,
+            asked_before=asked_before,
         )
 
     def offers(self, question: str, reader: Reader) -> list[Offer]:
         """Ways to narrow the search that the question's own words suggest."""
         names = names_in_use(self.database, reader)
         return offers(question, collections=names.collections, owners=names.owners, today=date.today())
+
+    def ready(self) -> None:
+        """
+        Raises:
+            ServiceError: the database does not answer.
+        """
+        with self.database.working() as connection:
+            connection.execute(text("select 1"))
 
     def verify_audit(self) -> audit.Verification:
         """Read the audit's whole chain and say whether it is whole."""

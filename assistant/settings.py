@@ -64,9 +64,22 @@ SETTINGS: Final = (
         "key of the audit's chain, former ones after a comma; unset: QUOTH_HOME/audit.key",
         secret=True,
     ),
+    Setting("QUOTH_OIDC_ISSUER", "", "address of the identity provider that people sign in with; unset: no sign-in"),
+    Setting("QUOTH_OIDC_CLIENT_ID", "", "what the identity provider calls Quoth"),
+    Setting("QUOTH_OIDC_CLIENT_SECRET", "", "what Quoth shows the identity provider", secret=True),
+    Setting("QUOTH_OIDC_AUDIENCE", "", "whom tokens for the API must be meant for; unset: QUOTH_OIDC_CLIENT_ID"),
+    Setting("QUOTH_OIDC_NAME", "email", "claim that holds a person's name"),
+    Setting("QUOTH_OIDC_GROUPS", "groups", "claim that holds a person's groups"),
+    Setting("QUOTH_ROLES", "", "which groups give which role: owner=hr|legal, evaluator=qa, admin=quoth-admins"),
+    Setting("QUOTH_SESSION_HOURS", "12", "hours after which people sign in again"),
+    Setting("QUOTH_PUBLIC_URL", "", "address that people reach the app by; unset: http://localhost and its port"),
+    Setting("QUOTH_COOKIE_SECRET", "", "signs the app's cookies; unset: QUOTH_HOME/cookies.key", secret=True),
+    Setting("QUOTH_KEY_PEPPER", "", "what API keys are hashed with; unset: QUOTH_HOME/keys.pepper", secret=True),
+    Setting("QUOTH_REQUESTS_PER_MINUTE", "240", "requests of one caller to the API in a minute"),
     Setting("QUOTH_ANSWER_DEADLINE_S", "60", "seconds after which a model's answer is given up"),
     Setting("QUOTH_ABSTAIN_BELOW", "", "confidence below which quoted answers abstain, 0 to 1; unset: as calibrated"),
 )
+SHORTEST_SECRET: Final = 32  # characters
 NAMES: Final = frozenset(setting.name for setting in SETTINGS)
 
 
@@ -89,6 +102,10 @@ class Settings:
     redact: str
     answer_deadline_s: float
     abstain_below: float | None
+    public_url: str | None
+    cookie_secret: str | None
+    key_pepper: str | None
+    requests_per_minute: float
     origins: Mapping[str, str]  # by variable: "environment" or "default"
 
     @classmethod
@@ -131,6 +148,10 @@ class Settings:
             abstain_below=_number("QUOTH_ABSTAIN_BELOW", values["QUOTH_ABSTAIN_BELOW"], 0, 1)
             if values["QUOTH_ABSTAIN_BELOW"]
             else None,
+            public_url=values["QUOTH_PUBLIC_URL"].rstrip("/") or None,
+            cookie_secret=_secret("QUOTH_COOKIE_SECRET", values["QUOTH_COOKIE_SECRET"]),
+            key_pepper=_secret("QUOTH_KEY_PEPPER", values["QUOTH_KEY_PEPPER"]),
+            requests_per_minute=_number("QUOTH_REQUESTS_PER_MINUTE", values["QUOTH_REQUESTS_PER_MINUTE"], 1, 1_000_000),
             origins={s.name: "environment" if environ.get(s.name, "").strip() else "default" for s in SETTINGS},
         )
 
@@ -138,6 +159,14 @@ class Settings:
 def _usual_workers() -> int:
     """Reading is one process per file, embedding one file at a time: more than four wait for one another."""
     return max(2, min(4, os.cpu_count() or 1))
+
+
+def _secret(name: str, value: str) -> str | None:
+    if value and len(value) < SHORTEST_SECRET:
+        raise ConfigurationError(
+            f"{name} must have at least {SHORTEST_SECRET} characters. `openssl rand -hex 32` makes one."
+        )
+    return value or None
 
 
 def _yes(name: str, value: str) -> bool:

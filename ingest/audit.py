@@ -14,8 +14,6 @@ import hashlib
 import hmac
 import json
 import logging
-import os
-import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -28,6 +26,7 @@ from sqlalchemy import Connection, insert, text
 from ingest import schema
 from ingest.access import Reader
 from ingest.errors import ConfigurationError, UsageError
+from ingest.secret_files import secret_text
 
 LOG: Final = logging.getLogger("quoth.audit")
 PENDING: Final = "quoth.audit"  # in a connection's info: events of the transaction that is open
@@ -96,7 +95,7 @@ class Trail:
         if setting and setting.strip():
             keys = _keys(setting.replace(",", "\n"), "QUOTH_AUDIT_KEY")
         else:
-            keys = _keys(_key_text(home / KEY_FILE), str(home / KEY_FILE))
+            keys = _keys(secret_text(home / KEY_FILE, "QUOTH_AUDIT_KEY"), str(home / KEY_FILE))
         return cls(keys, home / f"audit.{hashlib.sha256(store.encode()).hexdigest()[:12]}.head")
 
     def digest(self, words: str) -> str:
@@ -325,25 +324,3 @@ def _keys(listed: str, where: str) -> tuple[bytes, ...]:
             f"{where} must hold keys of at least {SHORTEST_KEY} characters. `openssl rand -hex 32` makes one."
         )
     return keys
-
-
-def _key_text(file: Path) -> str:
-    """The key file's content; made whole and unseen by others where there is none, also when two start at once."""
-    try:
-        if not file.exists():
-            draft = file.with_name(f"{KEY_FILE}.{secrets.token_hex(4)}")
-            with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as new:
-                new.write(secrets.token_hex(32) + "\n")
-                new.flush()
-                os.fsync(new.fileno())
-            try:
-                os.link(draft, file)
-            except FileExistsError:
-                pass
-            finally:
-                draft.unlink()
-        return file.read_text("ascii")
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigurationError(
-            f"The audit's key {str(file)!r} cannot be read or made ({error}). Mend it, or set QUOTH_AUDIT_KEY."
-        ) from error

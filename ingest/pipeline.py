@@ -140,9 +140,15 @@ class Pipeline:
         tickets.extend(self._intake.submit_documents(documents, "reindex", batch=batch, by=by, priority=priority))
         yield from self._finished(batch, iter([tickets]), progress or (lambda *_: None), by)
 
-    def hand_over(self, inputs: Sequence[Input], *, by: Reader, priority: int) -> tuple[UUID, list[Receipt]]:
-        """Queue files and return at once: their batch, and the receipts of those that need no work."""
-        batch = uuid.uuid4()
+    def hand_over(
+        self, inputs: Sequence[Input], *, by: Reader, priority: int, batch: UUID | None = None
+    ) -> tuple[UUID, list[Receipt]]:
+        """Queue files and return at once: their batch, and the receipts of those that need no work.
+
+        Args:
+            batch: the one they will be; None makes one.
+        """
+        batch = batch or uuid.uuid4()
         done: list[Receipt] = []
         for at in range(0, len(inputs), HANDED_AT_ONCE):
             tickets = self._hand_over(inputs[at : at + HANDED_AT_ONCE], batch, by, priority)

@@ -23,6 +23,7 @@ from ui import (
     question_commands,
     queue_commands,
     running_commands,
+    service_commands,
     sync_commands,
     usage_commands,
     version_commands,
@@ -119,6 +120,7 @@ def parser() -> argparse.ArgumentParser:
         improvement_commands,
         audit_commands,
         usage_commands,
+        service_commands,
     ):
         module.add_commands(commands)
     return root

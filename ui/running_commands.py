@@ -99,7 +99,7 @@ def is_loopback(host: str) -> bool:
     return False
 
 
-def free_port(host: str, wanted: int | None) -> int:
+def free_port(host: str, wanted: int | None, default: int = DEFAULT_PORT) -> int:
     """The port wanted, or the first free one from the default on.
 
     Raises:
@@ -107,7 +107,7 @@ def free_port(host: str, wanted: int | None) -> int:
     """
     if wanted is not None and not 1 <= wanted <= 65535:
         raise ConfigurationError(f"--port {wanted} is no port. Use 1 to 65535.")
-    for port in [wanted] if wanted is not None else range(DEFAULT_PORT, DEFAULT_PORT + 50):
+    for port in [wanted] if wanted is not None else range(default, default + 50):
         with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:
@@ -115,7 +115,7 @@ def free_port(host: str, wanted: int | None) -> int:
             except OSError:
                 continue
             return port
-    raise ConfigurationError(f"Port {wanted or DEFAULT_PORT} of {host} is taken. Choose another with --port.")
+    raise ConfigurationError(f"Port {wanted or default} of {host} is taken. Choose another with --port.")
 
 
 def add_samples(quoth: Quoth) -> int:

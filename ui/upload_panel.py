@@ -7,11 +7,10 @@ from __future__ import annotations
 
 import hashlib
 import logging
-import re
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import streamlit as st
@@ -21,10 +20,11 @@ from ingest.document_list import Names, same_bytes
 from ingest.errors import QuothError, trace_of
 from ingest.intake import UPLOAD
 from ingest.model import Receipt
-from ingest.pipeline import SKIPPED_NAMES, Input
+from ingest.pipeline import Input
 from ingest.storing import Identity
 from ui import wording
 from ui.server import MAX_UPLOAD_MB
+from ui.upload_names import safe_source
 
 if TYPE_CHECKING:
     from streamlit.runtime.uploaded_file_manager import UploadedFile
@@ -36,7 +36,6 @@ MAX_FILES: Final = 500  # of one upload: they stay in the server's memory until 
 MAX_TOTAL_MB: Final = 1000
 RESULTS: Final = "upload_results"  # keys of the session's state: what needed no reading
 ROUND: Final = "upload_round"
-HIDING: Final = re.compile(r"^[.\s]+")  # what a name may not begin with
 FILES, FOLDER = "Files", "A whole folder"
 
 Note = tuple[wording.Tone, str, str]  # tone, file, what became of it
@@ -185,30 +184,6 @@ def upload_problem(sizes: Sequence[int], collection: str) -> str | None:
     if not collection.strip() or collection.startswith("eval-"):
         return f"{wording.literal(repr(collection))} cannot be a collection's name. Choose another."
     return None
-
-
-def safe_name(name: str) -> str:
-    """The last part of a file's name as the browser sent it; never a path, never hidden, never empty."""
-    last = PurePosixPath(name.replace("\\", "/").replace("\0", "")).name.strip()
-    encoded = last.encode("utf-8", "replace")[-200:]  # the end of a long name keeps its suffix
-    return HIDING.sub("", encoded.decode("utf-8", "ignore")) or "unnamed"
-
-
-def safe_source(name: str) -> str:
-    """What a document is called by the name that the browser sent: 'handbook/hr/leave.pdf' becomes 'hr/leave.pdf'.
-
-    The folder's own name is left out, as `quoth add FOLDER` does, so that either updates what the other added.
-
-    Returns:
-        A relative path without '..' or hidden parts; '' for a file of a folder that is nobody's document.
-    """
-    parts = [part for part in name.replace("\\", "/").replace("\0", "").split("/") if part not in ("", ".", "..")]
-    if len(parts) < 2:
-        return safe_name(name)
-    inside = parts[1:]
-    if any(part.startswith(".") for part in inside) or inside[-1] in SKIPPED_NAMES or inside[-1].startswith("~$"):
-        return ""
-    return "/".join(safe_name(part) for part in inside)
 
 
 def show_notes() -> None:

@@ -1,32 +1,62 @@
-"""What `streamlit run` serves: the Streamlit script behind our headers, with the store opened once per process."""
+"""What `streamlit run` serves: the Streamlit script behind our headers and the API beside it, over one store."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+import os
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 import streamlit as st
 
-from ingest.errors import QuothError
+from assistant.settings import Settings
+from assistant.sign_in import sign_in_from
+from ingest.errors import ConfigurationError, QuothError
+from ingest.secret_files import secret_text
+from ui.api.serving import ApiBeside
 from ui.server import SecurityHeaders
 from ui.shared_store import close_store, shared_store
+
+API = ApiBeside()
 
 
 @asynccontextmanager
 async def lifespan(app: st.App) -> AsyncIterator[None]:
     """Open the store before the first visitor comes; close it when the server ends."""
-    with suppress(QuothError):  # the first page says it in words
-        await asyncio.to_thread(shared_store)
-    try:
-        yield
-    finally:
-        close_store()
+    async with AsyncExitStack() as running:
+        with suppress(QuothError):  # the first page says it in words
+            await API.start(await asyncio.to_thread(shared_store), running)
+        try:
+            yield
+        finally:
+            close_store()
+
+
+def auth_secrets(environ: Mapping[str, str]) -> dict[str, Any]:
+    """What Streamlit's sign-in wants to know; nothing where there is none, or where the first page says why not."""
+    with suppress(ConfigurationError):
+        sign_in, settings = sign_in_from(environ), Settings.from_env(environ)
+        if sign_in is not None:
+            settings.home.mkdir(parents=True, mode=0o700, exist_ok=True)
+            cookie = settings.cookie_secret or secret_text(settings.home / "cookies.key", "QUOTH_COOKIE_SECRET")
+            return {
+                "auth": {
+                    "redirect_uri": f"{settings.public_url or 'http://localhost:8501'}/oauth2callback",
+                    "cookie_secret": cookie.strip(),
+                    "client_id": sign_in.client_id,
+                    "client_secret": sign_in.client_secret,
+                    "server_metadata_url": sign_in.metadata_url,
+                    "client_kwargs": {"scope": "openid email profile"},
+                }
+            }
+    return {}
 
 
 app = st.App(
     Path(__file__).with_name("app.py"),
-    middleware=[(SecurityHeaders, (), {})],  # type: ignore[list-item]  # what a starlette Middleware unpacks to
+    secrets=auth_secrets(os.environ),
+    middleware=[(SecurityHeaders, (), {}), (API.before, (), {})],  # type: ignore[list-item]  # what a starlette Middleware unpacks to
     lifespan=lifespan,
 )

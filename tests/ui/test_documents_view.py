@@ -28,7 +28,8 @@ from ui.group_view import as_member
 from ui.intake_panel import can_try_again, grouped
 from ui.marked_text import MarkedBlock, MarkedPart
 from ui.reindexing import embedding_cost_usd
-from ui.upload_panel import safe_name, safe_source, upload_problem
+from ui.upload_names import safe_name, safe_source
+from ui.upload_panel import upload_problem
 from ui.version_panel import changed_blocks
 
 if TYPE_CHECKING:
