@@ -25,7 +25,7 @@ from assistant.wire import answer_json, citation_json
 from ingest.errors import QuothError, UsageError
 from ui.api.identity import Asking
 from ui.api.problems import REFUSALS, of_ours
-from ui.api.questions import MOST_CHARS, sent, streamed
+from ui.api.questions import ANSWERED, MOST_CHARS, sent, streamed
 
 MODEL: Final = "quoth"
 EARLIER: Final = 8  # questions that a client sends along
@@ -58,7 +58,8 @@ def models(caller: Asking) -> Json:
     return {"object": "list", "data": [{"id": MODEL, "object": "model", "created": 0, "owned_by": "quoth"}]}
 
 
-@router.post("/responses", summary="An answer in the form of OpenAI's Responses API", response_model=None)
+@router.post("/responses", summary="An answer in the form of OpenAI's Responses API", response_model=None,
+             responses=ANSWERED)  # fmt: skip
 def responses(request: Request, asked: ResponsesRequest, caller: Asking) -> JSONResponse | StreamingResponse:
     quoth = _quoth(request)
     before, question = ([], asked.input) if isinstance(asked.input, str) else questions_of(asked.input)
@@ -77,7 +78,8 @@ def responses(request: Request, asked: ResponsesRequest, caller: Asking) -> JSON
     return StreamingResponse(streamed(parts, events), media_type="text/event-stream")
 
 
-@router.post("/chat/completions", summary="An answer in the form of OpenAI's chat completions", response_model=None)
+@router.post("/chat/completions", summary="An answer in the form of OpenAI's chat completions", response_model=None,
+             responses=ANSWERED)  # fmt: skip
 def chat(request: Request, asked: ChatRequest, caller: Asking) -> JSONResponse | StreamingResponse:
     quoth = _quoth(request)
     conversation = _conversation(asked.metadata)

@@ -28,6 +28,9 @@ from ui.api.problems import REFUSALS, of_ours
 LOG: Final = logging.getLogger("quoth.api")
 Kind = Literal["pdf", "word", "slides", "spreadsheet", "mail", "web", "text", "picture"]
 MOST_CHARS: Final = 20_000  # of a question; the assistant bounds what it reads of it
+ANSWERED: Final[dict[int | str, dict[str, Any]]] = {
+    200: {"content": {"application/json": {"schema": {"type": "object"}}, "text/event-stream": {}}}
+}
 router = APIRouter(prefix="/api", responses=REFUSALS)
 
 
@@ -79,9 +82,7 @@ def search(request: Request, asked: SearchRequest, caller: Asking) -> dict[str, 
     summary="Ask a question and get an answer with verified quotations",
     tags=["questions"],
     response_model=None,
-    responses={
-        200: {"content": {"application/json": {"schema": {"type": "object"}}, "text/event-stream": {}}},
-    },
+    responses=ANSWERED,
 )
 def ask(request: Request, asked: AskRequest, caller: Asking) -> dict[str, Any] | StreamingResponse:
     conversation = None if asked.conversation is None else ConversationId(asked.conversation)
