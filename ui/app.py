@@ -1,4 +1,4 @@
-"""The web app: three pages over one store, for the principal `local`."""
+"""The web app: its pages over one store, each for those whose role has a use for it."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Final
 
 import streamlit as st
 
-from ingest.access import LOCAL, Reader
 from ingest.errors import QuothError, trace_of
 from ui import wording
 from ui.views import ask_view, documents_view, search_view
+from ui.visitor import show_leaving, visitor
 
 if TYPE_CHECKING:
     from assistant.bootstrap import Quoth
@@ -23,25 +23,34 @@ ASSETS: Final = Path(__file__).with_name("assets")
 LOG: Final = logging.getLogger("quoth.web")
 
 
-def main(quoth: Quoth, reader: Reader = LOCAL) -> None:
+def main(quoth: Quoth) -> None:
     """Run the app once, as Streamlit does at each interaction."""
     st.set_page_config(page_title="Quoth", page_icon=str(ASSETS / "mark.png"), layout="wide")
     st.logo(str(ASSETS / "logo.svg"), size="large")
     st.html(ASSETS / "app.css")
+    caller = visitor(quoth)
+    if caller is None:
+        return
+    reader = caller.reader
     documents = st.Page(
         partial(documents_view.show, quoth, reader),
         title="Documents",
         icon=":material/folder_open:",
         url_path="documents",
     )
+    can_add = caller.may("owner")
     ask = st.Page(
-        partial(ask_view.show, quoth, reader, documents), title="Ask", icon=":material/forum:", url_path="ask",
+        partial(ask_view.show, quoth, reader, documents if can_add else None),
+        title="Ask",
+        icon=":material/forum:",
+        url_path="ask",
         default=True,
-    )  # fmt: skip
+    )
     search = st.Page(
         partial(search_view.show, quoth, reader), title="Search", icon=":material/search:", url_path="search"
     )
-    page = st.navigation([ask, search, documents], position="top")
+    show_leaving(caller)
+    page = st.navigation([ask, search, *([documents] if can_add else [])], position="top")
     with errors_in_words():
         page.run()
 

@@ -21,6 +21,7 @@ from collections.abc import Callable
 from assistant.bootstrap import Quoth
 from assistant.diagnosis import Check, diagnose, settings_shown
 from assistant.settings import Settings
+from assistant.sign_in import sign_in_from
 from evals.sampling import load_samples
 from ingest import postgres
 from ingest.access import LOCAL
@@ -60,15 +61,18 @@ def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
 
 
 def run_up(arguments: argparse.Namespace) -> int:
-    refuse_other_hosts(arguments.host)
+    if sign_in_from(os.environ) is None:
+        refuse_other_hosts(arguments.host)
     port = free_port(arguments.host, arguments.port)
     with open_store() as quoth:
         quoth.worker.start()
         failed = add_samples(quoth) if arguments.sample else 0
         quoth.rest()  # the app is a process of its own; this one keeps the database and takes files in
-        app = start_app(arguments.host, port)
+        address = quoth.settings.public_url or (
+            f"http://{'localhost' if is_loopback(arguments.host) else arguments.host}:{port}"
+        )
+        app = start_app(arguments.host, port, address)
         try:
-            address = f"http://{'localhost' if is_loopback(arguments.host) else arguments.host}:{port}"
             wait_until_it_answers(app, arguments.host, port)
             print(f"Quoth answers at {address}", flush=True)
             say("Ctrl-C stops it.")
@@ -87,7 +91,7 @@ def refuse_other_hosts(host: str) -> None:
     if not is_loopback(host):
         raise ConfigurationError(
             f"Refusing to listen on {host!r}: without sign-in anybody who reaches it could read every document. "
-            "Use --host 127.0.0.1."
+            "Use --host 127.0.0.1, or let people sign in: set QUOTH_OIDC_ISSUER and QUOTH_OIDC_CLIENT_ID."
         )
 
 
@@ -132,12 +136,13 @@ def add_samples(quoth: Quoth) -> int:
     return sum(receipt.status == "failed" for receipt in receipts)
 
 
-def start_app(host: str, port: int) -> subprocess.Popen[bytes]:
+def start_app(host: str, port: int, public_url: str) -> subprocess.Popen[bytes]:
     """The web app as a process of its own group, which ends when this one does, however it ends."""
     from ui.server import streamlit_command
 
     return subprocess.Popen(
-        streamlit_command(host, port),
+        streamlit_command(host, port, public_url=public_url),
+        env={**os.environ, "QUOTH_PUBLIC_URL": public_url},
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,  # its own banner; what goes wrong is on stderr
         start_new_session=True,

@@ -9,6 +9,7 @@ import sys
 from collections.abc import Awaitable, Callable, Iterator, MutableMapping
 from pathlib import Path
 from typing import Any, Final
+from urllib.parse import urlsplit
 
 WEB_APP: Final = Path(__file__).with_name("web_app.py")
 MAX_UPLOAD_MB: Final = 50
@@ -87,12 +88,14 @@ class SecurityHeaders:
         await self._app(scope, receive, send_with_headers)
 
 
-def launch_arguments(host: str, port: int) -> list[str]:
+def launch_arguments(host: str, port: int, public_url: str | None = None) -> list[str]:
     """Every setting of the web server, as arguments of `streamlit run`: no file of the working folder can loosen one.
 
     Args:
         host: address to listen on; the browser may name it, `localhost` or 127.0.0.1, and no other.
+        public_url: the address that people reach the app by, whose name the browser may say too.
     """
+    public = urlsplit(public_url or "").hostname
     settings = {
         "server.address": host,
         "server.port": str(port),
@@ -110,21 +113,21 @@ def launch_arguments(host: str, port: int) -> list[str]:
         "client.toolbarMode": "minimal",
         "client.disableDataExport": "true",
         "browser.gatherUsageStats": "false",
-        "browser.serverAddress": host,
+        "browser.serverAddress": public or host,
         "runner.magicEnabled": "false",
         "logger.level": "warning",
         **THEME,
     }
-    return [*_flags(settings), *(f"--server.allowedHosts={name}" for name in _names_of(host))]
+    return [*_flags(settings), *(f"--server.allowedHosts={name}" for name in _names_of(host, public))]
 
 
-def streamlit_command(host: str, port: int, app: Path = WEB_APP) -> list[str]:
+def streamlit_command(host: str, port: int, app: Path = WEB_APP, *, public_url: str | None = None) -> list[str]:
     """The command that serves the web app until it is ended; it reads the same environment as `quoth`.
 
     Args:
         app: file with an `app` of type `streamlit.App`; another one in tests.
     """
-    return [sys.executable, "-m", "streamlit", "run", str(app), *launch_arguments(host, port)]
+    return [sys.executable, "-m", "streamlit", "run", str(app), *launch_arguments(host, port, public_url)]
 
 
 def _flags(settings: dict[str, str]) -> Iterator[str]:
@@ -132,6 +135,6 @@ def _flags(settings: dict[str, str]) -> Iterator[str]:
         yield f"--{name}={value}"
 
 
-def _names_of(host: str) -> tuple[str, ...]:
+def _names_of(host: str, public: str | None) -> tuple[str, ...]:
     """A page of another site that had its name point here is refused: its Host header names that site."""
-    return tuple(dict.fromkeys((host, "localhost", "127.0.0.1", "::1")))
+    return tuple(dict.fromkeys((host, *([public] if public else ()), "localhost", "127.0.0.1", "::1")))

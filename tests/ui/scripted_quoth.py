@@ -275,6 +275,7 @@ class ScriptedQuoth:
         notes = stored("office/notes.md", "Office notes", NOTES + extra)
         self.policy = replace(policy, original=draw_pdf())
         self.notes = notes
+        self.sign_in = None
         self.catalog = Catalog({one.document.id: one for one in (self.policy, notes)})
         self.pipeline = Pipeline(self.catalog)
         self.answers = Answers()

@@ -82,7 +82,7 @@ class Unfinished:
         )
 
 
-def show(quoth: Quoth, reader: Reader, documents_page: Page) -> None:
+def show(quoth: Quoth, reader: Reader, documents_page: Page | None) -> None:
     """Show the page, and answer the question that was just asked."""
     if token := st.query_params.get(LINK):
         show_shared(quoth, reader, token, show_turn, leave=_new_conversation)
@@ -194,7 +194,7 @@ def _history_button(quoth: Quoth, reader: Reader, conversation: ConversationId |
         history_drawer(quoth, reader, conversation, open_conversation, _new_conversation)
 
 
-def _empty(quoth: Quoth, reader: Reader, documents_page: Page, *, unknown: bool) -> None:
+def _empty(quoth: Quoth, reader: Reader, documents_page: Page | None, *, unknown: bool) -> None:
     """What the page says before the first question."""
     documents = quoth.catalog.documents(reader)
     with st.container(key="welcome"):
@@ -207,7 +207,8 @@ def _empty(quoth: Quoth, reader: Reader, documents_page: Page, *, unknown: bool)
         )
         if not documents:
             st.caption("There are no documents yet.")
-            st.page_link(documents_page, label="Add documents", icon=":material/upload_file:")
+            if documents_page is not None:
+                st.page_link(documents_page, label="Add documents", icon=":material/upload_file:")
             return
         st.caption(wording.library_words(documents))
         _choose_collection(documents)

@@ -1,0 +1,65 @@
+"""Who looks at the app: this machine's user, or whoever signed in with the identity provider."""
+
+from __future__ import annotations
+
+import logging
+import time
+from typing import TYPE_CHECKING, Any, Final
+
+import streamlit as st
+
+from assistant.callers import LOCAL_CALLER, Caller, NotSignedIn
+from ui import wording
+
+if TYPE_CHECKING:
+    from assistant.bootstrap import Quoth
+    from assistant.sign_in import SignIn
+
+LOG: Final = logging.getLogger("quoth.doors")
+AHEAD_S: Final = 300  # that the provider's clock may be before ours
+
+
+def visitor(quoth: Quoth) -> Caller | None:
+    """The session's principal; None: the page that asks to sign in was shown, and nothing else may be."""
+    sign_in = quoth.sign_in
+    if sign_in is None:
+        return LOCAL_CALLER
+    if not st.user.is_logged_in:
+        _ask_to_sign_in()
+        return None
+    try:
+        return signed_in(sign_in, st.user.to_dict(), time.time())
+    except NotSignedIn as error:
+        LOG.warning("refused: a session: %s", error)
+        _ask_to_sign_in(str(error))
+        return None
+
+
+def signed_in(sign_in: SignIn, claims: dict[str, Any], now: float) -> Caller:
+    """Whom a session's claims speak of, as long as it holds.
+
+    Raises:
+        NotSignedIn: it began too long ago or at no time that can be told, or it names nobody.
+    """
+    issued = claims.get("iat")
+    if not isinstance(issued, (int, float)) or not -AHEAD_S <= now - issued <= sign_in.session_hours * 3600:
+        raise NotSignedIn("Your session has ended. Sign in again.")
+    return sign_in.caller(claims, "session")
+
+
+def _ask_to_sign_in(why: str = "") -> None:
+    with st.columns([1, 2, 1])[1], st.container(border=True, key="sign-in"):
+        st.subheader("Sign in to ask", anchor=False)
+        st.write("Quoth answers from the documents that you may read, and shows the passage behind every sentence.")
+        if why:
+            st.info(wording.literal(why))
+            st.button("Sign out", on_click=st.logout, key="leave")
+        st.button("Sign in", type="primary", on_click=st.login, key="sign-in-button")
+
+
+def show_leaving(caller: Caller) -> None:
+    """Who is signed in, and the way out."""
+    if caller.way == "session":
+        with st.sidebar:
+            st.caption(wording.literal(caller.reader.name))
+            st.button("Sign out", on_click=st.logout, key="sign-out", icon=":material/logout:")
