@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, Self
 
 from sqlalchemy import make_url, text
 
-from assistant import feedback, records
+from assistant import backups, feedback, records
 from assistant.answer_cache import AnswerCache
 from assistant.answering import Answering, AnsweringSettings
 from assistant.api_keys import PEPPER_FILE, ApiKeys
@@ -34,7 +34,7 @@ from assistant.rewording import rewording_from
 from assistant.settings import Settings
 from assistant.sign_in import sign_in_from
 from ingest import audit, postgres
-from ingest.access import Reader
+from ingest.access import LOCAL, Reader
 from ingest.catalog import Catalog
 from ingest.database import MIGRATIONS, Database
 from ingest.document_list import names_in_use
@@ -43,7 +43,7 @@ from ingest.errors import ConfigurationError
 from ingest.groups import Groups
 from ingest.history import History
 from ingest.intake import Intake
-from ingest.model import Embedder
+from ingest.model import DocumentId, Embedder
 from ingest.model_hub import HUB_URL
 from ingest.multilingual_embedding import MultilingualEmbedder
 from ingest.originals import Originals
@@ -353,6 +353,40 @@ def open_quoth(environ: Mapping[str, str], *, say: Callable[[str], None] = lambd
         ServiceError: the database cannot be reached or started.
     """
     return Quoth(Settings.from_env(environ), environ, say)
+
+
+def restore_store(
+    environ: Mapping[str, str], file: Path, *, replace: bool, say: Callable[[str], None] = lambda text: None
+) -> tuple[backups.Manifest, int]:
+    """Fill the store that the environment names from a backup; returns its manifest, and how many documents of it had
+    been removed since and are removed again.
+
+    Raises:
+        UsageError: the backup is damaged, the store is in use, or it is not empty and `replace` is not set.
+        ServiceError: the database does not answer; the restore can be run again.
+    """
+    settings = Settings.from_env(environ)
+    _private_folder(settings.home)
+    cluster = None if settings.database_url else postgres.start(settings.home, say=say)
+    try:
+        url = make_url(cluster.url if cluster else str(settings.database_url))
+        if Path(settings.originals).is_relative_to(settings.home):
+            _private_folder(Path(settings.originals))
+        originals = Originals(settings.originals)
+        manifest, removed = backups.restore(url, originals, settings.home, file, replace=replace, say=say)
+    finally:
+        if cluster is not None:
+            postgres.stop(settings.home, only_if_idle=True)
+    with open_quoth(environ, say=say) as quoth:
+        gone = [one for one in removed if quoth.catalog.exists(DocumentId(one))]
+        for one in gone:
+            quoth.catalog.remove(DocumentId(one))
+        with quoth.database.owning() as connection:
+            told = {"made_at": manifest.made_at, "documents": manifest.documents, "removed_again": len(gone)}
+            audit.record(connection, LOCAL, "store.restored", None, told)
+        with quoth.database.owning() as connection:
+            audit.accept_shortening(connection, LOCAL)
+    return manifest, len(gone)
 
 
 def standalone_checker(environ: Mapping[str, str], *, say: Callable[[str], None] = lambda text: None) -> Checker:

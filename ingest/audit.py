@@ -285,6 +285,16 @@ def accept(connection: Connection, reader: Reader, number: int) -> None:
     record(connection, reader, ACCEPTED, None, {"number": number})
 
 
+def accept_shortening(connection: Connection, reader: Reader) -> None:
+    """As `accept`, for whatever a restore that was just made has shortened."""
+    number = connection.scalar(text("select max(number) from audit_event where action = :a"), {"a": REWOUND})
+    accepted = connection.scalar(
+        text("select max((detail->>'number')::bigint) from audit_event where action = :a"), {"a": ACCEPTED}
+    )
+    if number is not None and (accepted is None or accepted < number):
+        record(connection, reader, ACCEPTED, None, {"number": number})
+
+
 def begin(connection: Connection) -> None:
     """Where events from before the chain are found and no chain, make them its first event's business."""
     if connection.scalar(text("select exists (select from audit_event where number is not null)")):

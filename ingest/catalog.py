@@ -155,6 +155,11 @@ class Catalog:
         with self._originals.local_file(row.sha256) as file:
             return self._parser.render_page(file, page, scale=scale)
 
+    def exists(self, document: DocumentId) -> bool:
+        """Whether a document is there, for whoever; no door asks this."""
+        with self._database.working() as connection:
+            return connection.scalar(select(schema.document.c.id).where(schema.document.c.id == document)) is not None
+
     def taken_from(self, reader: Reader, names: Sequence[storing.Identity]) -> list[storing.Identity]:
         """Those of the names that belong to documents which the reader may not read, and so may not replace."""
         d = schema.document
@@ -219,6 +224,7 @@ class Catalog:
                 connection.execute(update(d).where(column == document).values({column: None}))
             connection.execute(delete(d).where(d.c.id == document))
             record(connection, by, "document.removed", document, mark)
+        self._originals.note_removal(document)
         for sha256 in hashes:
             storing.delete_if_unreferenced(self._database, self._originals, sha256)
 

@@ -11,6 +11,7 @@ import uuid
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from uuid import UUID
 
 import fsspec
 from fsspec.implementations.local import LocalFileSystem
@@ -18,6 +19,7 @@ from fsspec.implementations.local import LocalFileSystem
 from ingest.errors import ServiceError
 
 BLOCK_BYTES = 1 << 20
+REMOVED = "removed"  # the folder of notes
 
 
 class Originals:
@@ -82,6 +84,18 @@ class Originals:
 
     def holds(self, sha256: bytes) -> bool:
         return bool(self._fs.exists(self._place(sha256)))
+
+    def note_removal(self, document: UUID) -> None:
+        """Keep, outside the database, that a document was removed: a restore of an older backup removes it again."""
+        place = f"{self._root}/{REMOVED}/{document}"
+        self._fs.makedirs(place.rsplit("/", 1)[0], exist_ok=True)
+        self._fs.pipe_file(place, b"")
+
+    def noted_removals(self) -> set[UUID]:
+        folder = f"{self._root}/{REMOVED}"
+        if not self._fs.exists(folder):
+            return set()
+        return {UUID(place.rsplit("/", 1)[-1]) for place in self._fs.find(folder)}
 
     def unreferenced(self, referenced: Collection[bytes], *, older_than_s: float) -> list[bytes]:
         """Hashes that no version names any more: what a kill between file and transaction leaves behind."""

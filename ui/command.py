@@ -17,6 +17,7 @@ from ingest.errors import ConfigurationError, DocumentError, QuothError, Service
 from ui import (
     access_commands,
     audit_commands,
+    backup_commands,
     document_commands,
     evaluation_commands,
     improvement_commands,
@@ -121,6 +122,7 @@ def parser() -> argparse.ArgumentParser:
         audit_commands,
         usage_commands,
         service_commands,
+        backup_commands,
     ):
         module.add_commands(commands)
     return root

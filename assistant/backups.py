@@ -1,0 +1,288 @@
+"""A backup in one file, and a restore from it: the database, the originals, and the keys that the audit needs.
+
+The file is a tar: `manifest.json` with what is in it, `database.dump` as pg_dump writes it (one snapshot), `keys/`, and
+`originals/SHA256`. A restore fills an empty store, or one that it was told to replace; it looks at every hash before it
+changes anything, and removes again what was removed after the backup was made, as far as the originals' store or the
+database that is replaced remember it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import os
+import subprocess
+import tarfile
+import tempfile
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import IO, Any, Final
+from uuid import UUID
+
+import psycopg
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
+from sqlalchemy import URL, text
+
+from ingest import storing
+from ingest.database import PROVISION, Database
+from ingest.errors import ServiceError, UsageError
+from ingest.originals import Originals
+from ingest.postgres_account import package_binaries
+
+FORMAT: Final = 1
+MANIFEST, DUMP = "manifest.json", "database.dump"
+KEYS: Final = ("audit.key", "keys.pepper", "cookies.key")  # files of QUOTH_HOME, where no setting stands for them
+BLOCK: Final = 1 << 20
+TIMEOUT_S: Final = 6 * 3600
+
+OTHERS: Final = """
+    select count(*) from pg_stat_activity
+    where datname = current_database() and pid <> pg_backend_pid() and backend_type = 'client backend'"""
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    format: int
+    made_at: str  # ISO 8601
+    revisions: tuple[str, ...]  # of the tables
+    documents: int
+    answers: int
+    audit_events: int
+    dump_sha256: str
+    originals: int
+    missing: tuple[str, ...]  # originals that the tables name and the store lacked
+
+
+def backup(
+    database: Database, originals: Originals, home: Path, file: Path, *, say: Say = lambda text: None
+) -> Manifest:
+    """Write everything into one file, which is there whole or not at all. Questions are answered meanwhile.
+
+    Raises:
+        UsageError: the file exists, or cannot be written there.
+        ServiceError: the database does not answer, or pg_dump fails.
+    """
+    if file.exists():
+        raise UsageError(f"{str(file)!r} exists. Name a new file; backups are never overwritten.")
+    half = file.with_name(f"{file.name}.part")
+    try:
+        descriptor = os.open(half, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    except OSError as error:
+        raise UsageError(f"{str(half)!r} cannot be written ({error.strerror}). Choose another place.") from error
+    try:
+        with os.fdopen(descriptor, "wb") as out, tempfile.TemporaryDirectory(dir=file.resolve().parent) as scratch:
+            dump = Path(scratch) / DUMP
+            made_at = datetime.now(UTC).isoformat()
+            say("Dumping the database")
+            _run("pg_dump", database.url, "--format=custom", "--role=quoth_backup", f"--file={dump}")
+            with database.working() as connection:
+                named = sorted(storing.referenced_originals(connection))
+            held = [sha256 for sha256 in named if originals.holds(sha256)]
+            documents, answers, events = _counts(database)
+            lacking = sorted(set(named) - set(held))
+            manifest = Manifest(
+                FORMAT, made_at, _revisions(database), documents, answers, events, _hash_of(dump), len(held),
+                tuple(one.hex() for one in lacking),
+            )  # fmt: skip
+            with tarfile.open(fileobj=out, mode="w", format=tarfile.PAX_FORMAT) as tar:
+                _add_bytes(tar, MANIFEST, json.dumps(asdict(manifest), indent=1).encode())
+                tar.add(dump, DUMP, filter=_anonymous)
+                for name in KEYS:
+                    if (home / name).exists():
+                        _add_bytes(tar, f"keys/{name}", (home / name).read_bytes())
+                for number, sha256 in enumerate(held, 1):
+                    with originals.local_file(sha256) as original:
+                        tar.add(original, f"originals/{sha256.hex()}", filter=_anonymous)
+                    if number % 500 == 0:
+                        say(f"{number:,} of {len(held):,} originals")
+            out.flush()
+            os.fsync(out.fileno())
+        half.rename(file)
+    except OSError as error:
+        raise UsageError(f"{str(file)!r} could not be written ({error.strerror}). Free some space.") from error
+    finally:
+        half.unlink(missing_ok=True)
+    return manifest
+
+
+def looked_at(file: Path) -> Manifest:
+    """Read a backup through and compare every hash.
+
+    Raises:
+        UsageError: it is no backup, it is damaged, or a later Quoth made it.
+    """
+    try:
+        with tarfile.open(file, "r:") as tar:
+            manifest, found = None, 0
+            for member, content in _members(tar):
+                if member == MANIFEST:
+                    manifest = _manifest(content.read())
+                elif manifest is None:
+                    raise UsageError(f"{str(file)!r} is not a backup of Quoth.")
+                elif member == DUMP and _digest(content) != manifest.dump_sha256:
+                    raise UsageError(f"{str(file)!r} is damaged: the database in it is not the one that was saved.")
+                elif member.startswith("originals/"):
+                    found += 1
+                    if _digest(content) != member.removeprefix("originals/"):
+                        raise UsageError(f"{str(file)!r} is damaged at {member!r}.")
+    except (OSError, tarfile.TarError) as error:
+        raise UsageError(f"{str(file)!r} cannot be read as a backup ({error}).") from error
+    if manifest is None or found != manifest.originals:
+        raise UsageError(f"{str(file)!r} is damaged: it ends early.")
+    return manifest
+
+
+def restore(
+    url: URL, originals: Originals, home: Path, file: Path, *, replace: bool, say: Say = lambda text: None
+) -> tuple[Manifest, set[UUID]]:
+    """Fill the database of `url`, the originals and the keys from a backup. No process may use the store meanwhile.
+
+    Returns:
+        The manifest, and the ids of documents that were removed since, for the caller to remove once the store is open.
+
+    Raises:
+        UsageError: the backup is damaged, or the store is not empty and `replace` is not set.
+        ServiceError: the database does not answer, or pg_restore fails; the restore can be run again.
+    """
+    say("Looking at the backup")
+    manifest = looked_at(file)
+    removed = originals.noted_removals()
+    with _connected(url) as connection:
+        (others,) = connection.execute(OTHERS).fetchone() or (0,)
+        if others:
+            raise UsageError(f"{others} connections use this database. Stop Quoth, and its workers, and try again.")
+        filled = connection.execute("select to_regclass('public.document')").fetchone() != (None,)
+        if filled:
+            (documents,) = connection.execute("select count(*) from document").fetchone() or (0,)
+            if documents and not replace:
+                raise UsageError(
+                    f"The store holds {documents:,} documents. Restore into an empty place, or say --replace to lose "
+                    "what came after the backup."
+                )
+            rows = connection.execute(
+                "select subject from audit_event where action = 'document.removed' and at > %s", (manifest.made_at,)
+            )
+            removed |= {subject for (subject,) in rows if subject is not None}
+        say("Restoring the database")
+        # all tables are Quoth's own: a database shared with others would not get this far
+        connection.execute("drop schema public cascade")
+        connection.execute("create schema public")
+        for statement in PROVISION:
+            connection.execute(statement)
+    with tempfile.TemporaryDirectory(dir=home) as scratch, tarfile.open(file, "r:") as tar:
+        for member, content in _members(tar):
+            target = Path(scratch) / "member"
+            if member == DUMP:
+                _written(content, target)
+                _run("pg_restore", url, "--exit-on-error", "--single-transaction", "--schema=public", str(target))
+            elif member.startswith("keys/") and (name := member.removeprefix("keys/")) in KEYS:
+                _replace_key(home / name, content.read())
+            elif member.startswith("originals/"):
+                _written(content, target)
+                originals.put(target, bytes.fromhex(member.removeprefix("originals/")))
+            target.unlink(missing_ok=True)
+    return manifest, removed
+
+
+def _run(program: str, url: URL, *arguments: str) -> None:
+    """One of Postgres' programs, the password in its environment, where no list of processes shows it."""
+    given = conninfo_to_dict(url.set(drivername="postgresql").render_as_string(hide_password=False))
+    password = given.pop("password", None)
+    command = [
+        str(package_binaries() / program),
+        f"--dbname={make_conninfo(**{k: str(v) for k, v in given.items()})}",
+        *arguments,
+    ]
+    environ = {**os.environ, **({"PGPASSWORD": str(password)} if password else {})}
+    try:
+        done = subprocess.run(command, env=environ, capture_output=True, text=True, timeout=TIMEOUT_S, check=False)
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise ServiceError(f"{program} could not be run: {error}") from error
+    if done.returncode:
+        raise ServiceError(f"{program} failed: {done.stderr.strip()[-800:]}")
+
+
+def _connected(url: URL) -> psycopg.Connection:
+    address = url.set(drivername="postgresql").render_as_string(hide_password=False)
+    try:
+        return psycopg.connect(address, autocommit=True, connect_timeout=10)
+    except psycopg.OperationalError as error:
+        raise ServiceError(f"The database does not answer: {error}") from error
+
+
+def _members(tar: tarfile.TarFile) -> Iterator[tuple[str, IO[bytes]]]:
+    for member in tar:
+        content = tar.extractfile(member) if member.isfile() else None
+        if content is not None:
+            yield member.name, content
+
+
+def _manifest(data: bytes) -> Manifest:
+    try:
+        values: dict[str, Any] = json.loads(data)
+        if values["format"] > FORMAT:
+            raise UsageError("A later version of Quoth made this backup. Restore it with that one.")
+        for name in ("revisions", "missing"):
+            values[name] = tuple(values[name])
+        return Manifest(**values)
+    except (ValueError, KeyError, TypeError) as error:
+        raise UsageError("The backup's manifest cannot be read.") from error
+
+
+def _revisions(database: Database) -> tuple[str, ...]:
+    with database.owning() as connection:
+        return tuple(sorted(connection.scalars(text("select version_num from alembic_version"))))
+
+
+def _counts(database: Database) -> tuple[int, int, int]:
+    with database.owning() as connection:
+        row = connection.execute(
+            text("select (select count(*) from document), (select count(*) from answer),"
+                 " (select count(*) from audit_event)")
+        ).one()  # fmt: skip
+        return row[0], row[1], row[2]
+
+
+def _hash_of(file: Path) -> str:
+    with file.open("rb") as content:
+        return _digest(content)
+
+
+def _digest(content: IO[bytes]) -> str:
+    digest = hashlib.sha256()
+    while block := content.read(BLOCK):
+        digest.update(block)
+    return digest.hexdigest()
+
+
+def _written(content: IO[bytes], target: Path) -> None:
+    with target.open("wb") as out:
+        while block := content.read(BLOCK):
+            out.write(block)
+
+
+def _add_bytes(tar: tarfile.TarFile, name: str, data: bytes) -> None:
+    member = tarfile.TarInfo(name)
+    member.size, member.mode = len(data), 0o600
+    tar.addfile(member, io.BytesIO(data))
+
+
+def _anonymous(member: tarfile.TarInfo) -> tarfile.TarInfo:
+    member.uid = member.gid = 0
+    member.uname = member.gname = ""
+    member.mode = 0o600
+    return member
+
+
+def _replace_key(file: Path, data: bytes) -> None:
+    half = file.with_name(f"{file.name}.restored")
+    with os.fdopen(os.open(half, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as out:
+        out.write(data)
+        out.flush()
+        os.fsync(out.fileno())
+    half.rename(file)
