@@ -198,7 +198,7 @@ def _run(program: str, url: URL, *arguments: str) -> None:
         f"--dbname={make_conninfo(**{k: str(v) for k, v in given.items()})}",
         *arguments,
     ]
-    environ = {**os.environ, **({"PGPASSWORD": str(password)} if password else {})}
+    environ = {"LC_ALL": "C", **({"PGPASSWORD": str(password)} if password else {})}
     try:
         done = subprocess.run(command, env=environ, capture_output=True, text=True, timeout=TIMEOUT_S, check=False)
     except (OSError, subprocess.TimeoutExpired) as error:

@@ -142,8 +142,8 @@ def at_import(body: list[ast.stmt]) -> Iterator[ast.stmt]:
 
 
 def is_page(path: str) -> bool:
-    """Streamlit runs a page's file from top to bottom; nothing imports it."""
-    return path == "ui/app.py" or path.startswith("ui/views/") or "/migrations/" in path
+    """Streamlit runs these files from top to bottom; nothing imports them."""
+    return path in ("ui/app.py", "ui/web_app.py") or path.startswith("ui/views/") or "/migrations/" in path
 
 
 def test_no_module_does_anything_when_imported() -> None:

@@ -574,7 +574,7 @@ def _calling(
     if "reasoning.encrypted_content" in body.get("include", []):
         output.append(r.ResponseReasoningItem(id="rs_1", summary=[], type="reasoning", encrypted_content="c2VhbGVk"))
     for call in calls:
-        place = {"item_id": call.id, "output_index": len(output)}
+        place: dict[str, Any] = {"item_id": call.id, "output_index": len(output)}
         added = call.model_copy(update={"arguments": "", "status": "in_progress"})
         yield r.ResponseOutputItemAddedEvent(
             item=added, output_index=len(output), sequence_number=next(numbers), type="response.output_item.added"
@@ -584,7 +584,7 @@ def _calling(
                 delta=piece, sequence_number=next(numbers), type="response.function_call_arguments.delta", **place
             )
         yield r.ResponseFunctionCallArgumentsDoneEvent(
-            arguments=call.arguments, name=call.name, sequence_number=next(numbers),
+            arguments=call.arguments, sequence_number=next(numbers),
             type="response.function_call_arguments.done", **place,
         )  # fmt: skip
         yield r.ResponseOutputItemDoneEvent(
@@ -635,7 +635,7 @@ def _events(
         else r.ResponseOutputText(annotations=[], text=text, type="output_text")
     )
     item = r.ResponseOutputMessage(id="msg_1", content=[], role="assistant", status="in_progress", type="message")
-    place = {"item_id": "msg_1", "output_index": 0, "content_index": 0}
+    place: dict[str, Any] = {"item_id": "msg_1", "output_index": 0, "content_index": 0}
     yield r.ResponseCreatedEvent(
         response=response("in_progress", []), sequence_number=next(numbers), type="response.created"
     )

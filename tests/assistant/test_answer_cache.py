@@ -16,11 +16,11 @@ from assistant.bootstrap import Quoth
 from assistant.model import Answer, Context, DraftClaim, DraftEnd, Evidence, Usage
 from assistant.quoting import QuotedAnswerer
 from assistant.settings import Settings
+from evals.bench.loopback_model import LoopbackModel
 from ingest.access import Reader
 from ingest.model import DocumentId
 from retrieval.model import SearchResult
 from tests.assistant.test_model_answerer import CONTEXT, QUESTION, passage
-from evals.bench.loopback_model import LoopbackModel
 
 ONE, OTHER = DocumentId(uuid.uuid4()), DocumentId(uuid.uuid4())
 

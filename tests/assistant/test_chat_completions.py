@@ -13,8 +13,8 @@ from assistant.model import DraftClaim, DraftEnd
 from assistant.model_answerer import ModelAnswerer
 from assistant.model_stream import ModelStream
 from assistant.prompting import ANSWER_SCHEMA, answer_prompt
-from tests.assistant.test_model_answerer import CONTEXT, QUESTION, search
 from evals.bench.loopback_model import LoopbackModel
+from tests.assistant.test_model_answerer import CONTEXT, QUESTION, search
 
 
 @pytest.fixture(scope="module")

@@ -20,9 +20,9 @@ from assistant.model import Answer, Answerer, AnswerId, Context, DraftEnd
 from assistant.model_answerer import ModelAnswerer
 from assistant.model_stream import ModelStream
 from assistant.settings import Settings
+from evals.bench.loopback_model import LoopbackModel
 from ingest.access import LOCAL, Reader
 from tests.assistant.test_model_answerer import CONTEXT, QUESTION, search
-from evals.bench.loopback_model import LoopbackModel
 
 
 @pytest.fixture(scope="module")

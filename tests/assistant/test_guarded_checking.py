@@ -15,11 +15,11 @@ from assistant.entailment import MAX_TOKENS, EntailmentJudge
 from assistant.grounding import LocalChecker
 from assistant.guarded_checking import GuardedChecker
 from assistant.model import Verdict
+from evals.bench.loopback_model import LoopbackModel
 from ingest.errors import ConfigurationError, ServiceError
 from ingest.local_embedding import LocalEmbedder
 from ingest.model_folder import model_in
 from ingest.redaction import Redactor
-from evals.bench.loopback_model import LoopbackModel
 from tests.tiny_onnx import folder_with, model_bytes
 
 QUOTE = "Parental leave is twenty weeks and is paid in full."

@@ -21,11 +21,11 @@ from assistant.model import Context, DraftClaim, DraftEnd, Passage, Resolved
 from assistant.model_answerer import ModelAnswerer, model_chain_from
 from assistant.model_stream import ModelStream
 from assistant.prompting import answer_prompt
+from evals.bench.loopback_model import MODES, LoopbackModel
 from ingest.access import Reader
 from ingest.errors import ConfigurationError
 from ingest.model import DocumentId
 from retrieval.model import SearchResult
-from evals.bench.loopback_model import MODES, LoopbackModel
 
 LEAVE = "Parental leave is 20 weeks for every employee. It is paid in full.\nAsk the people team for the form."
 TRAVEL = "Train tickets are booked through the travel desk. Parental leave does not affect pensions."
@@ -228,6 +228,7 @@ def test_every_mode_of_the_stand_in_is_looked_at() -> None:
         "endless",
         "stubborn",
         "no-tools",
+        "own-words",
     }
     assert {mode for mode, _ in FAILURES} | answering | with_tests_of_their_own == set(MODES)
 

@@ -13,9 +13,9 @@ from assistant.model_checks import ModelState
 from assistant.model_client import client_from, has_credential
 from assistant.model_stream import ModelStream
 from assistant.settings import Settings
+from evals.bench.loopback_model import LoopbackModel
 from ingest.errors import ConfigurationError
 from tests.assistant.test_model_answerer import CONTEXT, QUESTION, search
-from evals.bench.loopback_model import LoopbackModel
 
 TODAY = date(2026, 11, 21)
 SOON = datetime.now(UTC).date() + timedelta(days=20)

@@ -26,13 +26,13 @@ from assistant.prompting import tool_message
 from assistant.quoting import QuotedAnswerer
 from assistant.redaction import RedactingAnswerer
 from assistant.settings import Settings
+from evals.bench.loopback_model import LoopbackModel
 from ingest.access import LOCAL, Reader
 from ingest.errors import ConfigurationError
 from ingest.model import DocumentId
 from ingest.redaction import redactor_from
 from retrieval.narrowing import Narrowing
 from tests.assistant.test_model_answerer import passage
-from evals.bench.loopback_model import LoopbackModel
 
 pytestmark = pytest.mark.integration
 

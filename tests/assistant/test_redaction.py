@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
-sys.path.insert(0, str(Path(__file__).parent.parent))
-from evals.bench.loopback_model import LoopbackModel
-
 from assistant.bootstrap import Quoth, open_quoth
 from assistant.model import Answer
+from evals.bench.loopback_model import LoopbackModel
 from ingest.access import LOCAL
 
 pytestmark = pytest.mark.integration

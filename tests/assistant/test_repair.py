@@ -9,8 +9,8 @@ import pytest
 
 from assistant.bootstrap import Quoth, open_quoth
 from assistant.model import Answer, ClaimShown
-from ingest.access import LOCAL
 from evals.bench.loopback_model import LoopbackModel
+from ingest.access import LOCAL
 
 pytestmark = pytest.mark.integration
 

@@ -16,9 +16,9 @@ from assistant.model_stream import ModelStream
 from assistant.quoting import QuotedAnswerer
 from assistant.records import answer as answer_table
 from assistant.rewording import EARLIER, LONGEST, SENT_CHARS, Rewording, question_message, rewording_from
+from evals.bench.loopback_model import LoopbackModel
 from ingest.access import LOCAL
 from retrieval.standalone import standalone
-from evals.bench.loopback_model import LoopbackModel
 
 FIRST, SECOND = "How long is parental leave?", "And in Lisbon?"
 

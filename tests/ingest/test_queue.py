@@ -17,6 +17,7 @@ import psycopg
 import pytest
 from sqlalchemy import text
 
+from evals.bench.loopback_model import LoopbackModel
 from ingest import intake, queueing
 from ingest.access import LOCAL, Reader
 from ingest.errors import UsageError
@@ -27,7 +28,6 @@ from ingest.pipeline import Pipeline
 from ingest.storing import Identity
 from ingest.taking import Taking
 from ingest.worker import Worker
-from evals.bench.loopback_model import LoopbackModel
 
 if TYPE_CHECKING:
     from assistant.bootstrap import Quoth

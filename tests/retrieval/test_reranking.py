@@ -14,6 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from assistant.bootstrap import Quoth
+from evals.bench.loopback_model import LoopbackModel, passages_of
 from ingest.access import LOCAL
 from ingest.errors import ConfigurationError, QuothError, ServiceError
 from ingest.model import ChunkId, DocumentId
@@ -22,7 +23,6 @@ from retrieval.model import Hit
 from retrieval.reranking import Asked, LocalReranker, Reranker, best_sentence, coverage, reranker_from
 from retrieval.search import Search
 from retrieval.settings import RetrievalSettings
-from evals.bench.loopback_model import LoopbackModel, passages_of
 
 QUESTION = Asked("How deep is the harbour?", None, {}, "en")
 TEXTS = (
