@@ -110,6 +110,7 @@ class AnswerCache:
         self._lock = threading.Lock()
         self._kept: OrderedDict[str, tuple[float, Kept]] = OrderedDict()
         self._flights: dict[str, _Flight] = {}
+        self.hits = self.misses = 0
 
     def turn(self, key: str, *, wait_s: float) -> Turn:
         """The draft of a key; or, where somebody is making it, that one as soon as it is there; or the turn to make it.
@@ -124,14 +125,17 @@ class AnswerCache:
                 known = self._kept.get(key)
                 if known is not None:
                     self._kept.move_to_end(key)
+                    self.hits += 1
                     return Turn(self, key, known[1], None)
                 flight = self._flights.get(key)
                 if flight is None:
                     flight = self._flights[key] = _Flight()
+                    self.misses += 1
                     return Turn(self, key, None, flight)
             if not flight.over.wait(max(0.0, until - time.monotonic())):
                 return Turn(self, key, None, None)
             if flight.kept is not None:
+                self.hits += 1
                 return Turn(self, key, flight.kept, None)
             if flight.alone:
                 return Turn(self, key, None, None)

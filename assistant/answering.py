@@ -7,14 +7,14 @@ import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import nullcontext, suppress
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from assistant.answer_cache import AnswerCache, Kept, Repeated, Turn, key_of
 from assistant.citing import Unresolved, resolve
 from assistant.context import ContextSettings, assemble
 from assistant.earlier_turns import earlier_turns
 from assistant.errors import LimitReached, ModelError, ModelMisconfigured
-from assistant.gateway import Call, CallsModel, called
+from assistant.gateway import Call, CallsModel, called, status_of
 from assistant.model import (
     Answer,
     Answerer,
@@ -37,6 +37,7 @@ from assistant.model import (
     Toolbox,
     Usage,
 )
+from assistant.moderation import DECLINED, DECLINED_UNSEEN, Moderation
 from assistant.records import STOPPED, Answers, Trace, answer_text, usage_total
 from assistant.rewording import Rewording
 from ingest.access import Reader
@@ -52,6 +53,7 @@ from retrieval.surroundings import Surroundings
 if TYPE_CHECKING:
     from assistant.model_tools import ModelTools
 
+FLAGGED: Final = "(a statement that moderation held back)"
 REPAIRED: Final = 5  # claims that were left out, of which a model may put right
 REPAIR_LEAST_S: Final = 3.0  # left of the deadline for which that is worth a call
 EARLIER_TURNS: Final = 8  # of a conversation, that a model is told of
@@ -88,6 +90,11 @@ class _Draft:
     answerer: Answerer | None = None
     degraded: str | None = None
     first_verified_ms: float | None = None
+    chain: list[dict[str, str]] = field(default_factory=list)  # who was asked, and what became of it
+    drafted: int = 0  # claims, of all answerers
+    repeated: bool = False  # whether the cache had a draft for it
+    repair: dict[str, int] | None = None
+    moderation: dict[str, Any] | None = None
     notes: list[str] = field(default_factory=list)  # what worked less well than set up, besides the answerers
     items: list[DraftClaim | DraftEnd] = field(default_factory=list)  # as the last answerer gave them
 
@@ -119,6 +126,8 @@ class Answering:
         rewording: Rewording | None = None,
         cache: AnswerCache | None = None,
         tools: ModelTools | None = None,
+        moderation: Moderation | None = None,
+        described: Mapping[str, Any] | None = None,
     ) -> None:
         self._search = search
         self._surroundings = surroundings
@@ -131,6 +140,8 @@ class Answering:
         self._rewording = rewording  # makes follow-up questions stand by themselves; else a rule does
         self._cache = cache
         self._tools = tools  # what a model may look up itself
+        self._moderation = moderation  # looks at questions and claims; none: nobody does
+        self._described = described or {}  # the settings, as they are kept with each answer
 
     def ask(
         self,
@@ -162,9 +173,14 @@ class Answering:
         yield Progress("Searching the documents you may read")
         earlier = self._answers.questions(reader, conversation) if conversation is not None else asked_before
         draft = _Draft(begun.answer)
+        caller = Caller(reader, draft.id, deadline, spent=draft.usages.append)
+        moderation = None if self._moderation is None else in_name_of(self._moderation, caller)
+        declined = None if moderation is None else self._declined(moderation, question, draft)
+        if declined is not None:
+            yield self._unanswered(question, reader, begun, draft, declined, started)
+            return
         asked = self._standalone(question, earlier, Call(reader, "reword", draft.id, deadline, deadline))
         draft.usages.extend(asked.usages)
-        caller = Caller(reader, draft.id, deadline, spent=draft.usages.append)
         found = self._search.search(
             asked.text, reader, k=self._settings.hits, collection=collection, narrowing=narrowing, caller=caller
         )
@@ -188,7 +204,10 @@ class Answering:
                 answerers = (
                     self._answerers if turn is None or turn.kept is None else [Repeated(turn.kept), *self._answerers]
                 )
-                yield from self._drafted(answerers, checker, question, reader, context, found, draft, started, deadline)
+                draft.repeated = turn is not None and turn.kept is not None
+                yield from self._drafted(
+                    answerers, checker, moderation, question, reader, context, found, draft, started, deadline
+                )
                 if turn is not None and box is not None and box.uses:
                     turn.keep_apart()
                 elif turn is not None and draft.may_be_repeated:
@@ -198,7 +217,9 @@ class Answering:
             stopped = self._answer(question, begun, found, context, draft)
             stopped = replace(stopped, status="partial", missing=STOPPED, timings_ms={"total": _ms_since(started)})
             with suppress(QuothError):  # a store that fails now must not keep the reader from stopping
-                self._answers.save(reader, stopped, Trace(found, context, "", tuple(box.uses) if box else ()))
+                uses = tuple(box.uses) if box else ()
+                made = self._made(found, context, draft)
+                self._answers.save(reader, stopped, Trace(found, context, "", uses, made))
             raise
         context = _with_found(context)
         answer = self._answer(question, begun, found, context, draft)
@@ -213,12 +234,60 @@ class Answering:
                 "total": _ms_since(started),
             },
         )
-        self._answers.save(
-            reader,
-            answer,
-            Trace(found, context, draft.end.raw_output if draft.end else "", tuple(box.uses) if box else ()),
-        )
+        uses = tuple(box.uses) if box else ()
+        raw_output = draft.end.raw_output if draft.end else ""
+        made = self._made(found, context, draft)
+        self._answers.save(reader, answer, Trace(found, context, raw_output, uses, made))
         yield answer
+
+    def _declined(self, moderation: Moderation, question: str, draft: _Draft) -> str | None:
+        """Why a question is not answered at all, in words; None for one that is."""
+        judged = moderation.look(question)
+        draft.moderation = {"question": ", ".join(judged.flagged) or ("not looked at" if judged.failed else "passed")}
+        if not judged.blocks(moderation.when_down):
+            if judged.failed is not None:
+                draft.notes.append(judged.failed)
+            return None
+        return DECLINED if judged.flagged else DECLINED_UNSEEN
+
+    def _unanswered(
+        self, question: str, reader: Reader, begun: Begun, draft: _Draft, why: str, started: float
+    ) -> Answer:
+        """A question that moderation held back, kept as every other is; nothing was searched for."""
+        assert self._moderation is not None
+        found, context = SearchResult(question.strip(), "reranked", (), {}), Context((), 0)
+        answer = replace(
+            self._answer(question, begun, found, context, draft), missing=why, model=self._moderation.name,
+            prompt_version="moderation", timings_ms={"total": _ms_since(started)},
+        )  # fmt: skip
+        self._answers.save(reader, answer, Trace(found, context, "", made=self._made(found, context, draft)))
+        return answer
+
+    def _made(self, found: SearchResult, context: Context, draft: _Draft) -> dict[str, Any]:
+        """How an answer was made, in numbers and names that hold no text of documents."""
+        return {
+            "settings": dict(self._described),
+            "search": {
+                "readable_chunks": found.readable_chunks,
+                "route": found.route,
+                "language": found.language,
+                "terms": len(found.idf),
+                "found": len(found.hits),
+            },
+            "context": {
+                "passages": len(context.passages),
+                "tokens": context.tokens,
+                "left_out": len(context.left_out),
+                "conflicts": len(context.conflicts),
+                "earlier_turns": bool(context.earlier),
+            },
+            "chain": draft.chain,
+            "drafted": draft.drafted,
+            "repeated": draft.repeated,
+            "repair": draft.repair,
+            "checker": self._checker.name,
+            "moderation": draft.moderation,
+        }
 
     def _standalone(self, question: str, earlier: Sequence[str], call: Call) -> _Asked:
         """The question as it is searched for: by the model where there is one and it answers, else by the rule."""
@@ -242,6 +311,7 @@ class Answering:
         self,
         answerers: Sequence[Answerer],
         checker: Checker,
+        moderation: Moderation | None,
         question: str,
         reader: Reader,
         context: Context,
@@ -266,7 +336,7 @@ class Answering:
                         draft.end = item
                         draft.usages.append(item.usage)
                         continue
-                    shown = self._verified(item, reader, _with_found(context), draft, checker)
+                    shown = self._verified(item, reader, _with_found(context), draft, checker, moderation)
                     if shown is not None:
                         if draft.first_verified_ms is None:
                             draft.first_verified_ms = _ms_since(started)
@@ -278,14 +348,18 @@ class Answering:
                 if error.usage is not None:
                     draft.usages.append(error.usage)
                 draft.end = None
+                draft.chain.append({"answerer": answerer.name, "outcome": status_of(error)})
                 if draft.claims:
                     break
                 yield Progress("The model did not answer; trying the next way")
                 continue
             yield from self._repaired(
-                answerer, checker, question, reader, _with_found(context), found, draft, rejected_before, deadline
+                answerer, checker, moderation, question, reader, _with_found(context), found, draft, rejected_before,
+                deadline,
             )
-            if draft.claims or len(draft.rejected) == rejected_before:
+            answered = draft.claims or len(draft.rejected) == rejected_before
+            draft.chain.append({"answerer": answerer.name, "outcome": "done" if answered else "unverified"})
+            if answered:
                 break  # it answered, or said that the documents do not
             failures.append(f"{answerer.name}: nothing it said could be verified")
         if failures:
@@ -295,6 +369,7 @@ class Answering:
         self,
         answerer: Answerer,
         checker: Checker,
+        moderation: Moderation | None,
         question: str,
         reader: Reader,
         context: Context,
@@ -308,6 +383,7 @@ class Answering:
         if not rejected or not isinstance(answerer, CallsModel) or deadline - time.monotonic() < REPAIR_LEAST_S:
             return
         shown_before = {claim.text for claim in draft.claims}
+        draft.repair = {"claims": len(rejected), "shown": 0}
         again = answerer.for_call(Call(reader, "repair", draft.id, deadline, deadline))
         try:
             for item in again.draft(question, replace(context, rejected=rejected), found):
@@ -315,17 +391,25 @@ class Answering:
                     draft.usages.append(item.usage)
                 elif item.text not in shown_before:
                     draft.items.insert(len(draft.items) - 1, item)  # before the end, for who is given this draft again
-                    shown = self._verified(item, reader, context, draft, checker)
+                    shown = self._verified(item, reader, context, draft, checker, moderation)
                     if shown is not None:
+                        draft.repair["shown"] += 1
                         yield shown
         except (ModelError, ModelMisconfigured) as error:  # what was shown stands without it
             if error.usage is not None:
                 draft.usages.append(error.usage)
 
     def _verified(
-        self, item: DraftClaim, reader: Reader, context: Context, draft: _Draft, checker: Checker
+        self,
+        item: DraftClaim,
+        reader: Reader,
+        context: Context,
+        draft: _Draft,
+        checker: Checker,
+        moderation: Moderation | None,
     ) -> ClaimShown | None:
         """Resolve a claim's quotes and check its support; only what passes both is shown."""
+        draft.drafted += 1
         passages = {passage.id: passage for passage in context.passages}
         resolved: list[Resolved] = []
         for evidence in item.evidence:
@@ -345,6 +429,13 @@ class Answering:
         if not verdict.supported:
             draft.rejected.append(Rejection(item.text, verdict.reason))
             return None
+        if moderation is not None:
+            judged = moderation.look(item.text)
+            if judged.failed is not None and judged.failed not in draft.notes:
+                draft.notes.append(judged.failed)
+            if judged.blocks(moderation.when_down):
+                draft.rejected.append(Rejection(FLAGGED, ", ".join(judged.flagged) or "nobody could look at it"))
+                return None
         markers: list[int] = []
         new: list[Citation] = []
         for one in resolved:
@@ -356,7 +447,7 @@ class Answering:
                 new.append(citation)
             markers.append(citation.marker)
         draft.citations.extend(new)
-        claim = Claim(item.text, "supported", round(verdict.score, 4), tuple(dict.fromkeys(markers)))
+        claim = Claim(item.text, "supported", round(verdict.score, 4), tuple(dict.fromkeys(markers)), verdict.reason)
         draft.claims.append(claim)
         return ClaimShown(claim, tuple(new))
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict
 from datetime import date
 from pathlib import Path
 from types import TracebackType
@@ -13,6 +14,7 @@ from sqlalchemy import make_url, text
 
 from assistant import backups, feedback, records
 from assistant.answer_cache import AnswerCache
+from assistant.answer_record import AnswerRecords
 from assistant.answering import Answering, AnsweringSettings
 from assistant.api_keys import PEPPER_FILE, ApiKeys
 from assistant.breaker import Breakers
@@ -25,7 +27,8 @@ from assistant.handoff import Handoff, HandoffSettings
 from assistant.model import Answerer, AnswerEvent, Checker, ConversationId
 from assistant.model_answerer import model_chain_from
 from assistant.model_calls import ModelCalls
-from assistant.model_client import client_from
+from assistant.model_client import asynchronous, client_from
+from assistant.moderation import moderation_from
 from assistant.prices import prices_from
 from assistant.quoting import QuotedAnswerer, Selection
 from assistant.records import Answers
@@ -33,6 +36,7 @@ from assistant.redaction import RedactingAnswerer
 from assistant.rewording import rewording_from
 from assistant.settings import Settings
 from assistant.sign_in import sign_in_from
+from assistant.watching import Watch, watched
 from ingest import audit, postgres
 from ingest.access import LOCAL, Reader
 from ingest.catalog import Catalog
@@ -70,6 +74,7 @@ from retrieval.surroundings import Surroundings
 if TYPE_CHECKING:
     import openai
 
+    from assistant.metrics import Metrics
     from assistant.model_tools import ModelTools
 
 ALL_MIGRATIONS: Final = (
@@ -83,6 +88,7 @@ class Quoth:
 
     def __init__(self, settings: Settings, environ: Mapping[str, str], say: Callable[[str], None]) -> None:
         self.settings = settings
+        self._closers: list[Callable[[], None]] = []
         self._cluster: postgres.Cluster | None = None
         url = settings.database_url
         if url is None:
@@ -115,7 +121,10 @@ class Quoth:
 
         self.budgets = Budgets(self.database, settings.limits)
         self.model_calls = ModelCalls(self.database)
-        self.gateway = Gateway(Breakers(), self.budgets, prices_from(settings.prices))
+        self.breakers = Breakers()
+        self.cache = AnswerCache()
+        self._watches, self.metrics = self._watching(settings, environ)
+        self.gateway = Gateway(self.breakers, self.budgets, prices_from(settings.prices), self._watches)
         redactor = redactor_from(settings.redact)
         # several files at a time make better use of the processors than several threads on one
         threads = max(1, (os.cpu_count() or 1) // settings.workers)
@@ -131,7 +140,6 @@ class Quoth:
         scratch = _private_folder(settings.home / "scratch")
         self.groups = Groups(self.database)
         self.sharing = Sharing(self.database)
-        self.cache = AnswerCache()
         self.catalog = Catalog(
             self.database,
             originals,
@@ -188,6 +196,7 @@ class Quoth:
         self.answers = Answers(self.database)
         self.conversations = Conversations(self.database)
         self.feedback = Feedback(self.database)
+        self.answer_records = AnswerRecords(self.database, self.feedback)
         self.handoff = Handoff(
             self.database,
             self.answers,
@@ -233,7 +242,57 @@ class Quoth:
             rewording=self.rewording,
             cache=self.cache,
             tools=tools,
+            moderation=moderation_from(
+                settings.moderation,
+                settings.moderation_down,
+                lambda: asynchronous(client()),
+                redactor=redactor,
+                meter=self.gateway,
+            ),
+            described=_described(settings, self.searching.settings),
         )
+
+    def _watching(self, settings: Settings, environ: Mapping[str, str]) -> tuple[list[Watch], Metrics | None]:
+        """Who is told of answers and calls: nobody, and nothing of them is loaded, unless it is asked for."""
+        watches: list[Watch] = []
+        metrics: Metrics | None = None
+        if settings.metrics is not None:
+            from assistant.metrics import Looks, Metrics
+
+            def queue() -> dict[str, int]:
+                counts = asdict(self.intake.progress())
+                return {name: counts[name] for name in ("waiting", "running", "failed")}
+
+            metrics = Metrics(
+                Looks(
+                    self.breakers.states,
+                    queue,
+                    lambda: (self.cache.hits, self.cache.misses),
+                    self.database.connections,
+                )
+            )
+            watches.append(metrics)
+        endpoint = environ.get("OTEL_EXPORTER_OTLP_ENDPOINT", "").strip()
+        if endpoint and environ.get("OTEL_SDK_DISABLED", "").lower() != "true":
+            from assistant.traces import Traces
+
+            traces = Traces(endpoint)
+            self._closers.append(traces.close)
+            watches.append(traces)
+        return watches, metrics
+
+    def serve_metrics(self, *, offset: int = 0) -> None:
+        """Answer at the address that QUOTH_METRICS_PORT names, if it does, until the store is closed.
+
+        Args:
+            offset: added to the port, where two processes of one command show theirs.
+
+        Raises:
+            ConfigurationError: the port is taken.
+        """
+        if self.metrics is not None and self.settings.metrics is not None:
+            host, port = self.settings.metrics
+            self._closers.append(self.metrics.serve(host, port + offset))
 
     def search(
         self,
@@ -261,7 +320,7 @@ class Quoth:
         narrowing: Narrowing | None = None,
         asked_before: Sequence[str] = (),
     ) -> Iterator[AnswerEvent]:
-        return self.answering.ask(
+        events = self.answering.ask(
             question,
             reader,
             collection=collection,
@@ -269,6 +328,7 @@ class Quoth:
             narrowing=narrowing,
             asked_before=asked_before,
         )
+        return watched(events, self._watches) if self._watches else events
 
     def offers(self, question: str, reader: Reader) -> list[Offer]:
         """Ways to narrow the search that the question's own words suggest."""
@@ -327,6 +387,8 @@ class Quoth:
         """Let go of everything; stop the embedded database if nobody else uses it."""
         if hasattr(self, "worker"):  # not where opening failed halfway
             self.worker.stop()
+        while self._closers:
+            self._closers.pop()()
         self.parser.close()
         self.database.close()
         if self._cluster is not None:
@@ -409,6 +471,21 @@ def _checker_options(settings: Settings, environ: Mapping[str, str], say: Callab
         "openai_client_factory": lambda: client_from(environ),
         "redactor": redactor_from(settings.redact),
         "say": say,
+    }
+
+
+def _described(settings: Settings, retrieval: RetrievalSettings) -> dict[str, Any]:
+    """The settings that make a difference to an answer, as they are kept with it; none of them is secret."""
+    return {
+        "models": settings.models or "",
+        "embedder": settings.embedder,
+        "reranker": settings.reranker,
+        "checker": settings.checker,
+        "moderation": settings.moderation,
+        "redact": settings.redact if settings.redact in ("yes", "no") else "own patterns",
+        "answer_deadline_s": settings.answer_deadline_s,
+        "abstain_below": settings.abstain_below,
+        "retrieval": asdict(retrieval),
     }
 
 

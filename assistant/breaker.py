@@ -105,6 +105,12 @@ class Breakers:
                 return "closed"
             return "open" if self._clock() < circuit.opened_at + self._rest_s else "half-open"
 
+    def states(self) -> dict[str, State]:
+        """Of every model that was called."""
+        with self._lock:
+            names = list(self._circuits)
+        return {name: self.state(name) for name in names}
+
     def _told(self, leave: Pass, model: str, outcome: Literal["succeeded", "failed", "given up"]) -> None:
         with self._lock:
             circuit = self._circuits[model]

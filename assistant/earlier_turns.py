@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from assistant.model import Answer
+from assistant.moderation import DECLINED, DECLINED_UNSEEN
 
 MOST_CHARS: Final = 2400
 NEAR_TURNS: Final = 2  # the latest, told at more length
@@ -50,7 +51,8 @@ def _told(turn: Answer, answer_chars: int) -> str:
         if answer_chars < NEAR_ANSWER_CHARS:
             said = turn.claims[0].text
     else:
-        said = "The documents do not say." if turn.status == "abstained" else "It was not answered."
+        silent = turn.status == "abstained" and turn.missing not in (DECLINED, DECLINED_UNSEEN)
+        said = "The documents do not say." if silent else "It was not answered."
     return f"Asked: {question}\nAnswered: {_cut(said, answer_chars)}"
 
 

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 from assistant.model import Answer, Citation
+from assistant.moderation import DECLINED, DECLINED_UNSEEN
 from assistant.wire import answer_json
 
 # What Markdown could read as markup: documents and models must not bring pictures, links or headings into the file.
@@ -28,7 +29,7 @@ def markdown(title: str, answers: Sequence[Answer]) -> str:
 def answer_markdown(answer: Answer) -> str:
     """One answer as Markdown, without its question."""
     parts = []
-    if answer.status == "abstained":
+    if answer.status == "abstained" and answer.missing not in (DECLINED, DECLINED_UNSEEN):
         parts.append("The documents do not say.")
     for claim in answer.claims:
         marks = "".join(f" [{marker}]" for marker in claim.citations)

@@ -18,9 +18,10 @@ from typing import TYPE_CHECKING, Final, Literal, Protocol, Self, runtime_checka
 
 from assistant.breaker import Breakers, Pass
 from assistant.budgets import Budgets, Reservation
-from assistant.errors import ModelError, ModelOutputBroken, ModelRefused, ModelUnavailable
+from assistant.errors import LimitReached, ModelError, ModelOutputBroken, ModelRefused, ModelUnavailable
 from assistant.model import Answerer, AnswerId, Usage
 from assistant.prices import Prices
+from assistant.watching import CallMade, Watch
 from ingest.access import LOCAL, Reader
 from ingest.errors import CallFailed, ConfigurationError
 from ingest.metering import Caller, Purpose
@@ -81,7 +82,7 @@ class Account:
 
     def __init__(
         self, call: Call, model: str, prices: Prices, leave: Pass | None, budgets: Budgets | None,
-        reservation: Reservation | None,
+        reservation: Reservation | None, watches: Sequence[Watch] = (),
     ) -> None:  # fmt: skip
         self._call = call
         self._model = model
@@ -89,6 +90,7 @@ class Account:
         self._leave = leave
         self._budgets = budgets
         self._reservation = reservation
+        self._watches = watches
         self._started = time.perf_counter()
         self.usage = Usage()  # what it has used, as far as is known
 
@@ -113,9 +115,10 @@ class Account:
         if self._leave is not None:
             _tell(self._leave, error)
         self._call.spent(self.usage)
+        ms = round((time.perf_counter() - self._started) * 1000, 2)
         if self._budgets is not None and self._reservation is not None:
-            ms = round((time.perf_counter() - self._started) * 1000, 2)
             self._budgets.settle(self._reservation, status_of(error), self.usage, ms)
+        _show(self._watches, self._call, self._model, status_of(error), self.usage, ms)
 
 
 class Gateway:
@@ -124,14 +127,20 @@ class Gateway:
     Args:
         breakers: none: a failing model is called again and again.
         budgets: none: nothing is limited or recorded.
+        watches: told of each call.
     """
 
     def __init__(
-        self, breakers: Breakers | None = None, budgets: Budgets | None = None, prices: Prices | None = None
+        self,
+        breakers: Breakers | None = None,
+        budgets: Budgets | None = None,
+        prices: Prices | None = None,
+        watches: Sequence[Watch] = (),
     ) -> None:
         self._breakers = breakers
         self._budgets = budgets
         self.prices = prices or Prices()
+        self._watches = watches
 
     def call(self, call: Call, model: str, *, sent_bytes: int, max_output_tokens: int) -> Account:
         """Leave for one call; use it in a `with`.
@@ -173,7 +182,11 @@ class Gateway:
             raise ModelUnavailable("No time was left for it.")
         # what else a model is asked for has a deadline of its own, and being too slow for that is not being down
         circuit = model if call.purpose == "answer" else f"{model} for {call.purpose}"
-        leave = self._breakers.enter(circuit) if self._breakers is not None else None
+        try:
+            leave = self._breakers.enter(circuit) if self._breakers is not None else None
+        except ModelUnavailable:
+            _show(self._watches, call, model, "left alone")
+            raise
         try:
             reservation = None
             if self._budgets is not None:
@@ -187,11 +200,20 @@ class Gateway:
                     within_s=left_s,
                     bulk=call.bulk,
                 )
-        except BaseException:
+        except BaseException as error:
             if leave is not None:
                 leave.given_up()
+            if isinstance(error, LimitReached):
+                _show(self._watches, call, model, "limited")
             raise
-        return Account(call, model, self.prices, leave, self._budgets, reservation)
+        return Account(call, model, self.prices, leave, self._budgets, reservation, self._watches)
+
+
+def _show(
+    watches: Sequence[Watch], call: Call, model: str, status: str, usage: Usage | None = None, ms: float = 0.0
+) -> None:
+    for watch in watches:
+        watch.called(CallMade(call.purpose, model, call.answer, status, usage or Usage(), time.time(), ms))
 
 
 def status_of(error: BaseException | None) -> Status:

@@ -210,6 +210,7 @@ class Claim:
     verdict: Literal["supported", "unsupported"]
     score: float
     citations: tuple[int, ...]  # markers
+    reason: str = ""  # of the verdict, in words
 
 
 @dataclass(frozen=True, slots=True)

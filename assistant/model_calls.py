@@ -49,6 +49,7 @@ model_call = Table(
     Column("ms", Float),
     Column("expires_at", DateTime(timezone=True), nullable=False),
     Index("model_call_at", "at"),
+    Index("model_call_answer", "answer_id", postgresql_where=text("answer_id is not null")),
 )
 
 

@@ -7,7 +7,9 @@ time. What a model wrote is stored, and blanked when a document it drew on is re
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
+from typing import Any
+from uuid import UUID
 
 from sqlalchemy import (
     Column,
@@ -90,6 +92,7 @@ answer = Table(
     Column("left_out", JSONB, nullable=False, server_default="[]"),  # of the context, and why; which passages disagree
     Column("choices", JSONB, nullable=False, server_default="[]"),  # what was meant, where the answer asks back
     Column("tools", JSONB, nullable=False, server_default="[]"),  # called by the model: references and hashes, no text
+    Column("made", JSONB, nullable=False, server_default="{}"),  # how it was made: numbers and names, no text
 )
 
 answer_claim = Table(
@@ -100,6 +103,7 @@ answer_claim = Table(
     Column("text", Text, nullable=False),
     Column("verdict", Text, nullable=False),
     Column("score", Float, nullable=False),
+    Column("reason", Text, nullable=False, server_default=""),  # of the verdict
     Column("markers", ARRAY(Integer), nullable=False),
 )
 
@@ -124,6 +128,7 @@ class Trace:
     context: Context
     raw_output: str
     tools: Sequence[ToolUse] = ()
+    made: Mapping[str, Any] = field(default_factory=dict)
 
 
 class Answers:
@@ -138,6 +143,8 @@ class Answers:
                 "chunk": str(hit.chunk),
                 "document": str(hit.document),
                 "version": hit.version,
+                "start": hit.start,
+                "end": hit.end,
                 "ranks": dict(hit.ranks),
                 "scores": {stage: round(score, 5) for stage, score in hit.scores.items()},
             }
@@ -170,6 +177,7 @@ class Answers:
                         *(f"{a.one} and {a.other} disagree" for a in trace.context.conflicts),
                     ],
                     tools=[self._told_of(use) for use in trace.tools],
+                    made=dict(trace.made),
                 )
             )
             if kept.claims:
@@ -182,6 +190,7 @@ class Answers:
                             "text": claim.text,
                             "verdict": claim.verdict,
                             "score": claim.score,
+                            "reason": claim.reason,
                             "markers": list(claim.citations),
                         }
                         for ordinal, claim in enumerate(kept.claims)
@@ -303,7 +312,7 @@ def _erase(connection: Connection, gone: ColumnElement[bool]) -> None:
         )
         .exists()
     )
-    connection.execute(update(answer_claim).where(cited).values(text=REMOVED))
+    connection.execute(update(answer_claim).where(cited).values(text=REMOVED, reason=""))
     connection.execute(
         update(answer).where(answer.c.id.in_(touched)).values(raw_output="", rejected=[], missing=None, left_out=[])
     )
@@ -314,7 +323,10 @@ def loaded(connection: Connection, reader: Reader, row: Row) -> Answer:
     spans = connection.execute(
         select(answer_span).where(answer_span.c.answer_id == row.id).order_by(answer_span.c.ordinal)
     ).all()
-    shown = [(span, *_quoted(connection, reader, span)) for span in spans]
+    shown = [
+        (span, *quoted(connection, reader, span.document_id, span.version, span.start_offset, span.end_offset))
+        for span in spans
+    ]
     citations = tuple(
         _citation(connection, reader, span, source, quote) for span, source, quote in shown if span.marker > 0
     )
@@ -326,6 +338,7 @@ def loaded(connection: Connection, reader: Reader, row: Row) -> Answer:
             claim.verdict,
             claim.score,
             tuple(claim.markers),
+            "" if out_of_reach & set(claim.markers) else claim.reason,
         )
         for claim in connection.execute(
             select(answer_claim).where(answer_claim.c.answer_id == row.id).order_by(answer_claim.c.ordinal)
@@ -368,19 +381,20 @@ def loaded(connection: Connection, reader: Reader, row: Row) -> Answer:
     )
 
 
-def _quoted(connection: Connection, reader: Reader, span: Row) -> tuple[Row | None, str]:
+def quoted(
+    connection: Connection, reader: Reader, document: UUID, version: int, start: int, end: int
+) -> tuple[Row | None, str]:
+    """(source, collection and title of a version, the words of a span in it); None for who may not read it."""
     d, v = schema.document, schema.version
     found = connection.execute(
         select(
             d.c.source,
             d.c.collection,
             v.c.title,
-            func.substring(v.c.canonical_text, span.start_offset + 1, span.end_offset - span.start_offset).label(
-                "quote"
-            ),
+            func.substring(v.c.canonical_text, start + 1, end - start).label("quote"),
         )
         .join(v, v.c.document_id == d.c.id)
-        .where(and_(readable(reader), d.c.id == span.document_id, v.c.number == span.version))
+        .where(and_(readable(reader), d.c.id == document, v.c.number == version))
     ).one_or_none()
     return (None, "") if found is None else (found, found.quote)
 

@@ -7,9 +7,10 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Final, get_args
 
 from assistant.limits import MOST, Limit, limits_from
+from assistant.moderation import WhenDown
 from ingest.errors import ConfigurationError
 
 
@@ -35,6 +36,9 @@ SETTINGS: Final = (
     Setting("QUOTH_CHECKER", "local", "local, onnx:FOLDER, hub:REPO@REVISION or chat: judges support"),
     Setting("QUOTH_MODELS", "", "comma-separated chain of chat models; unset: quoted answers, no language model"),
     Setting("QUOTH_MODEL_TOOLS", "3", "turns in which a model may search and open documents for an answer; 0: none"),
+    Setting("QUOTH_MODERATION", "off", "off or openai:omni-moderation-latest: looks at questions and statements"),
+    Setting("QUOTH_MODERATION_DOWN", "answer", "answer or refuse: what becomes of a text that nobody could look at"),
+    Setting("QUOTH_METRICS_PORT", "", "[HOST:]PORT at which metrics can be fetched; HOST 127.0.0.1; unset: none"),
     Setting("QUOTH_BUDGET_USD_MONTH", "", "US dollars that models may cost in a month, all told; unset: no limit"),
     Setting(
         "QUOTH_LIMITS",
@@ -92,6 +96,9 @@ class Settings:
     checker: str
     models: str | None
     model_tools: int
+    moderation: str
+    moderation_down: WhenDown
+    metrics: tuple[str, int] | None  # host and port
     limits: tuple[Limit, ...]
     prices: str | None
     originals: str
@@ -129,6 +136,9 @@ class Settings:
             checker=values["QUOTH_CHECKER"],
             models=values["QUOTH_MODELS"] or None,
             model_tools=int(_number("QUOTH_MODEL_TOOLS", values["QUOTH_MODEL_TOOLS"], 0, 10)),
+            moderation=values["QUOTH_MODERATION"],
+            moderation_down=_when_down(values["QUOTH_MODERATION_DOWN"]),
+            metrics=_place("QUOTH_METRICS_PORT", values["QUOTH_METRICS_PORT"]),
             limits=limits_from(
                 values["QUOTH_LIMITS"],
                 _number("QUOTH_BUDGET_USD_MONTH", values["QUOTH_BUDGET_USD_MONTH"], 0, MOST)
@@ -173,6 +183,23 @@ def _yes(name: str, value: str) -> bool:
     if value.lower() not in ("yes", "no"):
         raise ConfigurationError(f"{name}={value!r} must be yes or no.")
     return value.lower() == "yes"
+
+
+def _when_down(value: str) -> WhenDown:
+    for known in get_args(WhenDown):
+        if value == known:
+            return known
+    raise ConfigurationError(f"QUOTH_MODERATION_DOWN={value!r} must be answer or refuse.")
+
+
+def _place(name: str, value: str) -> tuple[str, int] | None:
+    """(host, port) of [HOST:]PORT."""
+    if not value:
+        return None
+    host, _, port = value.rpartition(":")
+    if not (port.isascii() and port.isdigit() and 1 <= int(port) <= 65_534):  # the next one may be used too
+        raise ConfigurationError(f"{name}={value!r} must be a port from 1 to 65534, or HOST:PORT.")
+    return host.strip("[]") or "127.0.0.1", int(port)
 
 
 def _number(name: str, value: str, low: float, high: float) -> float:

@@ -16,7 +16,7 @@ from sqlalchemy import Connection, Engine, create_engine, event, make_url, text
 from sqlalchemy.engine.interfaces import DBAPIConnection, IsolationLevel
 from sqlalchemy.exc import DBAPIError, InvalidatePoolError, OperationalError, ProgrammingError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
-from sqlalchemy.pool import ConnectionPoolEntry, NullPool, PoolProxiedConnection
+from sqlalchemy.pool import ConnectionPoolEntry, NullPool, PoolProxiedConnection, QueuePool
 
 from ingest.access import Reader
 from ingest.audit import PENDING, Trail
@@ -91,6 +91,14 @@ class Database:
             )
             _ping_the_idle(self._engines[role])
         return self._engines[role]
+
+    def connections(self) -> dict[tuple[str, str], int]:
+        """How many connections this process holds, by role and by what they do: busy or idle."""
+        held: dict[tuple[str, str], int] = {}
+        for role, engine in list(self._engines.items()):
+            if isinstance(engine.pool, QueuePool):
+                held[(role, "busy")], held[(role, "idle")] = engine.pool.checkedout(), engine.pool.checkedin()
+        return held
 
     @property
     def conninfo(self) -> str:

@@ -58,7 +58,7 @@ class Search:
         self._database = database
         self._spaces = spaces
         self._reranker = reranker
-        self._settings = settings
+        self.settings = settings
         self._masks = Masks()
         self._lexical = Lexical()
 
@@ -85,7 +85,7 @@ class Search:
         """
         if k < 1:
             raise UsageError(f"k must be at least 1, not {k}.")
-        depth = max(self._settings.depth, k)
+        depth = max(self.settings.depth, k)
         found = self.candidates(
             question, reader, depth=depth, collection=collection, narrowing=narrowing, caller=caller
         )
@@ -163,7 +163,7 @@ class Search:
         )
 
     def _bounded(self, question: str) -> tuple[str, list[str]]:
-        limit = self._settings.max_question_chars
+        limit = self.settings.max_question_chars
         if len(question) <= limit:
             return question, []
         return question[:limit], [f"The question is longer than {limit} characters; its beginning was searched for."]
@@ -182,9 +182,9 @@ class Search:
 
     def _alpha(self, question: str, space: Space) -> float:
         if not reads_english_only(space.embedder.space):
-            return self._settings.alpha
+            return self.settings.alpha
         size = letters_per_token(question, space.embedder.count_tokens([question])[0])
-        return dense_weight(size, alpha=self._settings.alpha, alpha_unread=self._settings.alpha_unread)
+        return dense_weight(size, alpha=self.settings.alpha, alpha_unread=self.settings.alpha_unread)
 
     def _fused(
         self,
@@ -307,7 +307,7 @@ class Search:
 
     def _reranked(self, hits: list[Hit], asked: Asked, notes: list[str], caller: Caller) -> list[Hit]:
         """The first hits by the re-ranker's scores, below them the others in fused order."""
-        top = hits[: self._settings.rerank_depth]
+        top = hits[: self.settings.rerank_depth]
         scores = self._new_scores(top, asked, notes, caller)
         scored, rest = hits[: len(scores)], hits[len(scores) :]
         order = sorted(range(len(scored)), key=lambda at: (-scores[at], at))
@@ -324,7 +324,7 @@ class Search:
         fused = [hit.scores["fused"] for hit in top]
         if self._reranker is None or not top:
             return fused
-        budget_s = self._settings.rerank_budget_s
+        budget_s = self.settings.rerank_budget_s
         try:
             scores = in_name_of(self._reranker, caller).scores(asked, top, budget_s=budget_s)
         except ServiceError as error:

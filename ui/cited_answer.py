@@ -14,6 +14,7 @@ from typing import Any, Final
 import streamlit as st
 
 from assistant.model import Answer
+from assistant.moderation import DECLINED, DECLINED_UNSEEN
 from assistant.records import STOPPED
 from ui import wording
 
@@ -76,7 +77,7 @@ def answer_data(answer: Answer, *, selected: int | None, stopped: bool = False) 
         notes.append({"tone": "warning", "text": f"Not answered: {answer.missing}"})
     abstained = answer.status == "abstained"
     return {
-        "heading": "The documents do not say." if abstained else "",
+        "heading": _heading(answer),
         "lead": _lead(answer),
         "flowing": answer.model != "quoted",
         "claims": [
@@ -115,7 +116,15 @@ def answer_data(answer: Answer, *, selected: int | None, stopped: bool = False) 
     }
 
 
+def _heading(answer: Answer) -> str:
+    if answer.missing in (DECLINED, DECLINED_UNSEEN):
+        return "This question was not answered."
+    return "The documents do not say." if answer.status == "abstained" else ""
+
+
 def _lead(answer: Answer) -> str:
+    if answer.missing in (DECLINED, DECLINED_UNSEEN):
+        return answer.missing.partition(": ")[2].capitalize()
     if answer.status == "abstained":
         if answer.passages:
             return "Nothing in them answers this. These passages come nearest:"

@@ -15,6 +15,7 @@ from typing import Any, TextIO
 
 from assistant.bootstrap import Quoth
 from assistant.model import Answer, Claim, ClaimShown, ConversationId
+from assistant.moderation import DECLINED, DECLINED_UNSEEN
 from assistant.wire import answer_json, search_json
 from ingest.access import Reader
 from ingest.errors import UsageError
@@ -162,7 +163,9 @@ def claim_line(claim: Claim) -> str:
 
 def print_answer_end(answer: Answer) -> None:
     """What follows the claims: the sources, what is missing, or the nearest passages."""
-    if answer.status == "abstained":
+    if answer.missing in (DECLINED, DECLINED_UNSEEN):
+        print(answer.missing)
+    elif answer.status == "abstained":
         print("The documents you may read do not say.")
         if answer.passages:
             print("\nNearest passages:")
@@ -176,7 +179,7 @@ def print_answer_end(answer: Answer) -> None:
         page = f", page {citation.page}" if citation.page else ""
         print(f"[{citation.marker}] {citation.title} ({citation.source}{page}, version {citation.version})")
         print(textwrap.indent(textwrap.fill(f"“{citation.quote}”", 100), "    "))
-    if answer.missing:
+    if answer.missing and answer.missing not in (DECLINED, DECLINED_UNSEEN):
         print(f"\nNot covered: {answer.missing}")
     if answer.degraded:
         print(f"\n{answer.degraded}", file=sys.stderr)

@@ -81,6 +81,7 @@ MODES: Final = {
     "no-tools": "400 for any request with tools",
 }
 CHAT_MODELS: Final = ("gpt-6.1-terra", "gpt-6-luna")
+MODERATION_MODEL: Final = "omni-moderation-latest"
 EMBEDDING_MODELS: Final = {"text-embedding-3-small": 1536, "text-embedding-3-large": 3072}
 FIELDS: Final = frozenset(  # of a request; any other is unknown
     {
@@ -137,6 +138,7 @@ class LoopbackModel:
         requests: every body received for an answer, in order.
         paths: where each of them was received, with its query.
         embedded: every body received at /v1/embeddings, in order.
+        moderated: every text received at /v1/moderations, in order; those with the word FLAGGED in them are flagged.
         cancelled: how many streams the client left before their end.
         script: calls of tools to make before it answers, turn by turn: name and arguments (a text goes as it is).
         sent_at: time.monotonic() at which the last byte of a claim was sent, by its text.
@@ -152,6 +154,7 @@ class LoopbackModel:
         port: int = 0,
         interface: Literal["responses", "chat"] = "responses",
         shutdowns: Mapping[str, str] | None = None,
+        moderation_fault: Literal["", "500", "silent"] = "",
     ) -> None:
         self._mode = mode
         self._says = says or answer_of
@@ -159,6 +162,8 @@ class LoopbackModel:
         self._fails_at = fails_at
         self.sent_at: dict[str, float] = {}
         self._shutdowns = shutdowns or {}
+        self._moderation_fault = moderation_fault
+        self.moderated: list[str] = []
         self.paths: list[str] = []
         self.requests: list[dict[str, Any]] = []
         self.embedded: list[dict[str, Any]] = []
@@ -169,6 +174,7 @@ class LoopbackModel:
         self.port: int = self._socket.getsockname()[1]
         routes = [
             Route("/v1/embeddings", self._embeddings, methods=["POST"]),
+            Route("/v1/moderations", self._moderations, methods=["POST"]),
             Route("/v1/models", self._models),
             Route("/openai/v1/models", self._models),
         ]
@@ -206,7 +212,7 @@ class LoopbackModel:
     # --- doors -------------------------------------------------------------------------------------------------------
 
     async def _models(self, request: Request) -> Response:
-        names = [*(f"double-{mode}" for mode in MODES), *CHAT_MODELS, *EMBEDDING_MODELS]
+        names = [*(f"double-{mode}" for mode in MODES), *CHAT_MODELS, *EMBEDDING_MODELS, MODERATION_MODEL]
         models = [
             Model(
                 id=name, created=0, object="model", owned_by="double", shutdown_date=self._shutdowns.get(name)
@@ -239,6 +245,31 @@ class LoopbackModel:
             data=data, model=body["model"], object="list", usage={"prompt_tokens": tokens, "total_tokens": tokens}
         )
         return JSONResponse(answer.model_dump(warnings=False), headers=_headers())
+
+    async def _moderations(self, request: Request) -> Response:
+        try:
+            _check_key(request)
+            body = await request.json()
+            if body.get("model") != MODERATION_MODEL:
+                raise Problem(404, "model_not_found", f"The model {body.get('model')!r} does not exist.")
+            self.moderated.append(body["input"])
+            if self._moderation_fault == "500":
+                raise Problem(500, "server_error", "The server had an error.")
+        except Problem as problem:
+            return _error(problem)
+        if self._moderation_fault == "silent":
+            await asyncio.sleep(3600)
+        flagged = "FLAGGED" in body["input"]
+        names = ("harassment", "harassment/threatening", "hate", "hate/threatening", "illicit", "illicit/violent",
+                 "self-harm", "self-harm/instructions", "self-harm/intent", "sexual", "sexual/minors", "violence",
+                 "violence/graphic")  # fmt: skip
+        result = {
+            "flagged": flagged,
+            "categories": {name: flagged and name.startswith("violence") for name in names},
+            "category_scores": {name: 0.9 if flagged and name.startswith("violence") else 0.01 for name in names},
+            "category_applied_input_types": {name: ["text"] for name in names},
+        }
+        return JSONResponse({"id": "modr-1", "model": MODERATION_MODEL, "results": [result]}, headers=_headers())
 
     async def _responses(self, request: Request) -> Response:
         body = await request.json()

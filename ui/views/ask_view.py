@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 import streamlit as st
 
 from assistant.model import Answer, AnswerId, Begun, ClaimShown, ConversationId, Progress, Usage
+from assistant.moderation import DECLINED, DECLINED_UNSEEN
 from assistant.records import answer_text
 from ingest.access import Reader
 from ingest.errors import QuothError, trace_of
@@ -82,7 +83,7 @@ class Unfinished:
         )
 
 
-def show(quoth: Quoth, reader: Reader, documents_page: Page | None) -> None:
+def show(quoth: Quoth, reader: Reader, documents_page: Page | None, record_page: Page) -> None:
     """Show the page, and answer the question that was just asked."""
     if token := st.query_params.get(LINK):
         show_shared(quoth, reader, token, show_turn, leave=_new_conversation)
@@ -120,9 +121,14 @@ def show(quoth: Quoth, reader: Reader, documents_page: Page | None) -> None:
         for turn in turns:
             show_turn(quoth, reader, turn, opened, stopped=turn is stopped)
             if turn is not stopped:
-                if turn.status == "abstained":
+                if turn.status == "abstained" and turn.missing not in (DECLINED, DECLINED_UNSEEN):
                     show_handoff(quoth, reader, turn)
-                show_feedback(quoth, reader, turn, said.get(turn.id))
+                with st.container(horizontal=True, vertical_alignment="center", key=f"below-{turn.id}"):
+                    show_feedback(quoth, reader, turn, said.get(turn.id))
+                    st.page_link(
+                        record_page, label="How this answer was made", query_params={"answer": str(turn.id)},
+                        icon=":material/receipt_long:",
+                    )  # fmt: skip
         if turns and not question:
             _offers(quoth, reader, turns[-1])
         failed = st.session_state.pop(FAILED, None)
