@@ -44,6 +44,7 @@ def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
 
 def run_worker(arguments: argparse.Namespace) -> int:
     with open_store() as quoth:
+        quoth.serve_metrics()
         quoth.worker.start()
         say("Working. Ctrl-C stops it.")
         threading.Event().wait()

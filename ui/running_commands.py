@@ -65,6 +65,7 @@ def run_up(arguments: argparse.Namespace) -> int:
         refuse_other_hosts(arguments.host)
     port = free_port(arguments.host, arguments.port)
     with open_store() as quoth:
+        quoth.serve_metrics(offset=1)  # the app, which answers, is at the port itself
         quoth.worker.start()
         failed = add_samples(quoth) if arguments.sample else 0
         quoth.rest()  # the app is a process of its own; this one keeps the database and takes files in

@@ -7,6 +7,7 @@ import threading
 from typing import Final
 
 from assistant.bootstrap import Quoth, open_quoth
+from ingest.errors import ConfigurationError
 
 _LOCK: Final = threading.Lock()
 _OPEN: Final[list[Quoth]] = []  # none or one
@@ -21,7 +22,13 @@ def shared_store() -> Quoth:
     """
     with _LOCK:
         if not _OPEN:
-            _OPEN.append(open_quoth(os.environ))
+            opened = open_quoth(os.environ)
+            try:
+                opened.serve_metrics()
+            except ConfigurationError:
+                opened.close()
+                raise
+            _OPEN.append(opened)
         return _OPEN[0]
 
 
