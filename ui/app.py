@@ -13,7 +13,7 @@ import streamlit as st
 
 from ingest.errors import QuothError, trace_of
 from ui import wording
-from ui.views import ask_view, documents_view, search_view
+from ui.views import ask_view, documents_view, record_view, search_view
 from ui.visitor import show_leaving, visitor
 
 if TYPE_CHECKING:
@@ -38,9 +38,13 @@ def main(quoth: Quoth) -> None:
         icon=":material/folder_open:",
         url_path="documents",
     )
+    record = st.Page(
+        partial(record_view.show, quoth, reader), title="How answers were made", icon=":material/receipt_long:",
+        url_path="record", visibility="hidden",
+    )  # fmt: skip
     can_add = caller.may("owner")
     ask = st.Page(
-        partial(ask_view.show, quoth, reader, documents if can_add else None),
+        partial(ask_view.show, quoth, reader, documents if can_add else None, record),
         title="Ask",
         icon=":material/forum:",
         url_path="ask",
@@ -50,7 +54,7 @@ def main(quoth: Quoth) -> None:
         partial(search_view.show, quoth, reader), title="Search", icon=":material/search:", url_path="search"
     )
     show_leaving(caller)
-    page = st.navigation([ask, search, *([documents] if can_add else [])], position="top")
+    page = st.navigation([ask, search, *([documents] if can_add else []), record], position="top")
     with errors_in_words():
         page.run()
 

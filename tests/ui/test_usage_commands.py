@@ -54,4 +54,24 @@ def test_usage_shows_what_questions_cost(environ: dict[str, str], folder_of: Cal
     head, day, total = quoth("usage", "--since", today).splitlines()
     assert head.split()[:2] == ["day", "calls"] and day.startswith(today) and total.split()[:3] == ["total", "2", "1"]
     assert "ann" in quoth("usage", "--by", "user")
+    listed = json.loads(quoth("usage", "--answers", "--as", "ann", "--json"))["answers"]
+    assert [one["id"] for one in listed] == [limited["answer"], answer["answer"]]
+    assert [one["calls"] for one in listed] == [0, 2]
+    record = json.loads(quoth("usage", "--answer", answer["answer"], "--as", "ann", "--json"))
+    assert [(one["purpose"], one["model"], one["status"]) for one in record["calls"]] == [
+        ("answer", "double-500", "unavailable"), ("answer", "gpt-6-luna", "done"),
+    ]  # fmt: skip
+    assert record["made"]["chain"] == [
+        {"answerer": "double-500", "outcome": "unavailable"}, {"answerer": "gpt-6-luna", "outcome": "done"},
+    ]  # fmt: skip
+    assert record["hits"][0]["ranks"]["reranked"] == 1 and "twenty weeks" in record["hits"][0]["excerpt"]
+    assert record["claims"][0]["reason"] == "the claim is the quotation" and record["left_out"] == []
+    assert record["made"]["settings"]["models"] == "double-500,gpt-6-luna"
+    assert record["made"]["settings"]["retrieval"]["rerank_depth"] > 0
+    told = quoth("usage", "--answer", answer["answer"], "--as", "ann")
+    assert all(
+        words in told for words in ("What was found", "Calls of models", "double-500", "the claim is the quotation")
+    )
+    assert "You have no answer" in quoth("usage", "--answer", answer["answer"], code=2)  # it is ann's
+    assert "not an answer's id" in quoth("usage", "--answer", "x", code=2)
     assert "not a day" in quoth("usage", "--since", "yesterday", code=2)
