@@ -30,6 +30,7 @@ from assistant.model_calls import ModelCalls
 from assistant.model_client import asynchronous, client_from
 from assistant.moderation import moderation_from
 from assistant.prices import prices_from
+from assistant.question_routing import routing_from
 from assistant.quoting import QuotedAnswerer, Selection
 from assistant.records import Answers
 from assistant.redaction import RedactingAnswerer
@@ -207,6 +208,7 @@ class Quoth:
                 environ.get("QUOTH_SMTP_FROM") or None,
                 environ.get("QUOTH_HANDOFF_MAIL") or None,
             ),
+            routing_from(settings.models, client, redactor=redactor, gateway=self.gateway),
         )
         selection = Selection() if settings.abstain_below is None else Selection(threshold=settings.abstain_below)
         self.sign_in = sign_in_from(environ)

@@ -11,20 +11,31 @@ import json
 import smtplib
 import ssl
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from email.message import EmailMessage
 from email.policy import SMTP
 from typing import Final, Literal
 from urllib.parse import unquote, urlsplit
 
+from assistant.errors import ModelError, ModelMisconfigured
+from assistant.gateway import Call
 from assistant.model import Answer, AnswerId
+from assistant.question_routing import (
+    URGENCIES,
+    QuestionRouting,
+    Route,
+    Urgency,
+    candidates,
+    one_line,
+    route_by_rule,
+)
 from assistant.records import Answers
 from ingest.access import Reader
 from ingest.audit import record
 from ingest.database import Database
 from ingest.document_list import documents_by_id
 from ingest.errors import ConfigurationError, ServiceError, UsageError
-from ingest.model import DocumentId
+from ingest.model import Document, DocumentId
 
 Way = Literal["webhook", "mail"]
 TIMEOUT_S: Final = 10.0
@@ -69,13 +80,25 @@ class Letter:
     source: str  # collection/source
     address: str | None  # of the owner, or the one that stands in for them
     ways: tuple[Way, ...]
+    urgency: Urgency = "normal"
+    subject: str = ""  # one line; empty: a general one
+    proposed_by: str = "rule"  # "model" where a chat model proposed owner, urgency and subject
 
 
 class Handoff:
-    def __init__(self, database: Database, answers: Answers, settings: HandoffSettings) -> None:
+    """What hands questions on.
+
+    Args:
+        routing: a model that proposes to whom; none: the owner of the nearest document.
+    """
+
+    def __init__(
+        self, database: Database, answers: Answers, settings: HandoffSettings, routing: QuestionRouting | None = None
+    ) -> None:
         self._database = database
         self._answers = answers
         self._settings = settings
+        self._routing = routing
 
     def letter(self, reader: Reader, wanted: AnswerId) -> Letter | None:
         """What handing on an answer's question would send; None where no document comes near.
@@ -92,13 +115,66 @@ class Handoff:
         if not found:
             return None
         (document,) = found.values()
+        return self._addressed(reader, answer, document, route_by_rule(document))
+
+    def proposed(self, reader: Reader, answer: Answer) -> Letter | None:
+        """As `letter_of`, with what a model proposes where there is one and it answers; else by the rule."""
+        letter = self.letter_of(reader, answer)
+        if letter is None or self._routing is None:
+            return letter
+        offered = candidates(self._database, reader, [letter.document, *(p.document for p in answer.passages)])
+        deadline = time.monotonic() + self._routing.deadline_s
+        try:
+            route = self._routing.route_question(
+                answer.question, offered, call=Call(reader, "route", answer.id, deadline, deadline)
+            )
+        except (ModelError, ModelMisconfigured):
+            return letter
+        document = next(one.documents[0] for one in offered if one.owner == route.owner)
+        return replace(self._addressed(reader, answer, document, route), proposed_by="model")
+
+    def owners(self, reader: Reader, letter: Letter) -> list[str]:
+        """Who a question may go to instead: owners of documents that the reader may read, the letter's first."""
+        known = [one.owner for one in candidates(self._database, reader, [letter.document])]
+        return list(dict.fromkeys((letter.owner, *known)))
+
+    def revised(
+        self,
+        reader: Reader,
+        letter: Letter,
+        *,
+        owner: str | None = None,
+        urgency: str | None = None,
+        subject: str | None = None,
+    ) -> Letter:
+        """The letter as the person wants it; what is None stays.
+
+        Raises:
+            UsageError: nobody of that name owns a document that the reader may read, or no such urgency.
+        """
+        if urgency is not None and urgency not in URGENCIES:
+            raise UsageError(f"{urgency!r} is no urgency. Use one of: {', '.join(URGENCIES)}.")
+        route = Route(
+            letter.owner if owner is None else owner,
+            next((one for one in URGENCIES if one == urgency), letter.urgency),
+            letter.subject if subject is None else one_line(subject),
+        )
+        if route.owner == letter.owner:
+            return replace(letter, urgency=route.urgency, subject=route.subject)
+        offered = candidates(self._database, reader, [letter.document])
+        document = next((one.documents[0] for one in offered if one.owner == route.owner), None)
+        if document is None:
+            raise UsageError(f"{owner!r} owns no document that you may read. Name the owner of one.")
+        return self._addressed(reader, self._answers.get(reader, letter.answer), document, route)
+
+    def _addressed(self, reader: Reader, answer: Answer, document: Document, route: Route) -> Letter:
         address = document.owner if "@" in document.owner else self._settings.fallback_address
         ways: list[Way] = ["webhook"] if self._settings.webhook_url else []
         if self._settings.smtp_url and address:
             ways.append("mail")
         return Letter(
             answer.id, answer.question, reader.name, document.owner, document.id, document.title,
-            f"{document.collection}/{document.source}", address, tuple(ways),
+            f"{document.collection}/{document.source}", address, tuple(ways), route.urgency, route.subject,
         )  # fmt: skip
 
     def send(self, reader: Reader, letter: Letter, *, note: str = "") -> tuple[Way, ...]:
@@ -127,7 +203,10 @@ class Handoff:
             except ServiceError as error:
                 failures.append(str(error))
         with self._database.recording(reader) as connection:
-            told = {"document": str(letter.document), "ways": list(gone), "failed": len(failures)}
+            told = {
+                "document": str(letter.document), "ways": list(gone), "failed": len(failures),
+                "urgency": letter.urgency, "proposed_by": letter.proposed_by,
+            }  # fmt: skip
             record(connection, reader, "handoff", letter.answer, told)
         if not gone:
             raise ServiceError(" ".join(failures))
@@ -154,6 +233,8 @@ def post(settings: HandoffSettings, letter: Letter, note: str) -> None:
             "document": str(letter.document),
             "title": letter.title,
             "source": letter.source,
+            "urgency": letter.urgency,
+            "subject": letter.subject,
         },
         ensure_ascii=False,
     ).encode("utf-8", "replace")
@@ -209,9 +290,13 @@ def written(sender: str, letter: Letter, note: str) -> EmailMessage:
     """The letter as a mail; all of it plain text."""
     message = EmailMessage(SMTP)
     message["From"], message["To"] = sender, letter.address
-    message["Subject"] = "A question that the documents do not answer"
+    about = one_line(letter.subject)
+    message["Subject"] = f"A question about: {about}" if about else "A question that the documents do not answer"
+    if letter.urgency != "normal":
+        message["Importance"] = letter.urgency  # RFC 2156: low, normal or high
     lines = [
         f"{letter.asked_by} asked, and the documents do not say:", "", letter.question, "",
+        *([f"Urgency: {letter.urgency}.", ""] if letter.urgency != "normal" else []),
         f"The nearest document is {letter.title} ({letter.source}), which you own.",
     ]  # fmt: skip
     if note:

@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 
 from assistant.gaps import gaps
 from assistant.model import AnswerId
+from assistant.question_routing import URGENCIES
 from ingest.errors import UsageError
 from ui.command_line import asking_options, command, json_option, open_store, print_json, reader_of, say
 
@@ -23,6 +24,9 @@ def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
         more="Shows what would be sent and asks first; --yes confirms it beforehand.",
     )
     handoff.add_argument("answer", metavar="ANSWER", help="its id, as `quoth ask --json` prints it")
+    handoff.add_argument("--owner", help="to this owner instead of the one that is proposed")
+    handoff.add_argument("--urgency", choices=URGENCIES, help="instead of the one that is proposed")
+    handoff.add_argument("--subject", help="instead of the one that is proposed")
     handoff.add_argument("--note", default="", help="goes along with the question")
     handoff.add_argument("--yes", action="store_true", help="send it without asking")
     asking_options(handoff)
@@ -58,11 +62,15 @@ def run_handoff(arguments: argparse.Namespace) -> int:
         raise UsageError(f"{arguments.answer!r} is not an answer's id. `quoth ask --json` prints it.") from error
     with open_store() as quoth:
         reader = reader_of(quoth, arguments)
-        letter = quoth.handoff.letter(reader, wanted)
+        letter = quoth.handoff.proposed(reader, quoth.answers.get(reader, wanted))
         if letter is None:
             raise UsageError("No document that you may read comes near this question, so nobody can be asked.")
+        letter = quoth.handoff.revised(
+            reader, letter, owner=arguments.owner, urgency=arguments.urgency, subject=arguments.subject
+        )
         say(f"To:       {letter.owner} (owner of {letter.title}, {letter.source})")
         say(f"By:       {', '.join(letter.ways) or 'nothing: set QUOTH_HANDOFF_URL or QUOTH_SMTP_URL'}")
+        say(f"Subject:  {letter.subject}  ({letter.urgency} urgency)")
         say(f"Question: {letter.question}")
         if arguments.note:
             say(f"Note:     {arguments.note}")

@@ -100,6 +100,7 @@ _PASSAGE: Final = re.compile(
 _REJECTED: Final = re.compile(r"^<<REJECTED (\w+)>>\n(.*?)\n<<END REJECTED \1>>$", re.M | re.S)
 _QUESTION: Final = re.compile(r"^<<QUESTION (\w+)>>\n(.*?)\n<<END QUESTION \1>>\Z", re.M | re.S)
 _EARLIER: Final = re.compile(r"^<<EARLIER E\d+ (\w+)>>\n(.*?)\n<<END EARLIER E\d+ \1>>$", re.M | re.S)
+_OWNERS: Final = re.compile(r"^<<OWNERS (\w+)>>\n(.*?)\n<<END OWNERS \1>>$", re.M | re.S)
 _MARKED: Final = re.compile(r"^<<(CLAIM|QUOTATION) (\w+)>>\n(.*?)\n<<END \1 \2>>$", re.M | re.S)
 _SENTENCE: Final = re.compile(r"\S(?:.*?[.!?](?=\s|$)|.*?(?=\n\s*\n|\Z))", re.S)
 _ORDER: Final = re.compile(
@@ -447,6 +448,23 @@ def standalone_of(message: str, mode: str) -> dict[str, Any]:
     return {"question": (found[2].rstrip("?") if found else "") + about + "?"}
 
 
+def route_of(message: str, mode: str) -> dict[str, Any]:
+    """The owner whose titles share most words with the question; it is urgent where it says so."""
+    asked, owners = _QUESTION.search(message), _OWNERS.search(message)
+    question = asked[2] if asked else ""
+    if mode == "invented":
+        return {"owner": "Ministry of Silly Walks", "urgency": "normal", "subject": "walks"}
+    if mode == "unknown-id":
+        return {"owner": "", "urgency": "at once", "subject": " \u0000 "}
+    wanted = content_words(question)
+    lines = owners[2].splitlines() if owners else []
+    best = max(lines, key=lambda line: len(wanted & content_words(line)))
+    urgency = "high" if re.search(r"\b(?:urgent|today|tomorrow)\b", question, re.I) else "normal"
+    if mode == "obey":
+        return {"owner": best.rsplit(": ", 1)[0], "urgency": "high", "subject": "Hello\r\nBcc: everyone@x.example"}
+    return {"owner": best.rsplit(": ", 1)[0], "urgency": urgency, "subject": " ".join(sorted(wanted)[:10])}
+
+
 def verdict_of(message: str, mode: str) -> dict[str, Any]:
     """Whether the quotation has most of the claim's words."""
     found = {match[1]: match[3] for match in _MARKED.finditer(message)}
@@ -638,6 +656,8 @@ def _events(
         said = order_of(message, mode)
     elif "question" in asked_for:
         said = standalone_of(message, mode)
+    elif "urgency" in asked_for:
+        said = route_of(message, mode)
     elif "verdict" in asked_for:
         said = verdict_of(message, mode)
     else:

@@ -32,6 +32,7 @@ from assistant.model import (
     Rejection,
     Usage,
 )
+from assistant.question_routing import Urgency
 from assistant.records import OUT_OF_REACH
 from ingest.access import Reader
 from ingest.errors import ServiceError, UsageError
@@ -257,6 +258,16 @@ class Handoff:
             answer.id, answer.question, reader.name, "*People* Team", near.document, near.title, near.source,
             "people@example.org", self.ways,
         )  # fmt: skip
+
+    def proposed(self, reader: Reader, answer: Answer) -> Letter | None:
+        letter = self.letter_of(reader, answer)
+        return letter and replace(letter, urgency="high", subject="Life", proposed_by="model")
+
+    def owners(self, reader: Reader, letter: Letter) -> list[str]:
+        return [letter.owner, "Ada"]
+
+    def revised(self, reader: Reader, letter: Letter, *, owner: str, urgency: Urgency, subject: str) -> Letter:
+        return replace(letter, owner=owner, urgency=urgency, subject=subject)
 
     def send(self, reader: Reader, letter: Letter, *, note: str = "") -> tuple[Way, ...]:
         self.sent.append((letter, note))

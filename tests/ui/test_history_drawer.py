@@ -171,3 +171,11 @@ def test_an_abstention_names_who_could_know_and_sends_only_when_confirmed(app: A
     assert not app.exception
     assert quoth.handoff.sent == []
     assert app.button(key=f"send-{answer.id}").label == "Send"
+    assert app.selectbox(key=f"to-{answer.id}").options == ["*People* Team", "Ada"]
+    assert app.selectbox(key=f"urgency-{answer.id}").value == "high"
+    app.text_input(key=f"subject-{answer.id}").set_value("Meaning")
+    app.selectbox(key=f"to-{answer.id}").set_value("Ada")
+    app.button(key=f"send-{answer.id}").click().run()
+    assert not app.exception
+    ((letter, note),) = quoth.handoff.sent
+    assert (letter.owner, letter.urgency, letter.subject, note) == ("Ada", "high", "Meaning", "")
