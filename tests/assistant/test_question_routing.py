@@ -16,7 +16,7 @@ from assistant.handoff import Handoff, HandoffSettings, written
 from assistant.model import Answer
 from assistant.model_stream import ModelStream
 from assistant.question_routing import QuestionRouting, candidates, one_line
-from ingest.access import LOCAL, Reader
+from ingest.access import Reader
 from ingest.errors import UsageError
 from ingest.redaction import redactor_from
 from tests.assistant.test_handoff import Desk
@@ -81,7 +81,7 @@ def test_a_model_proposes_an_owner_that_exists(desked: Desked, asked: Answer, do
     assert letter is not None and letter.proposed_by == "model"
     assert (letter.owner, letter.urgency) == ("harbour@pier.example", "high")
     assert letter.title == "Boats" and letter.source == "default/boats.md" and letter.address == letter.owner
-    assert "lighthouse" in letter.subject
+    assert "lamp" in letter.subject
     sent = double.requests[-1]["input"][0]["content"]
     assert "kiosk" in sent and "board" not in sent and "Lighthouse-Lamps" not in sent and "sold on" not in sent
     assert desked.desk.posted == []
@@ -143,11 +143,11 @@ def test_names_leave_redacted_and_come_back(
     assert "harbour@pier.example" not in double.requests[-1]["input"][0]["content"]
 
 
-def test_no_owner_is_invented_for_a_reader_of_nothing(quoth: Quoth, asked: Answer, desked: Desked) -> None:
-    nobody = Reader("", frozenset())
-    assert candidates(quoth.database, nobody, [asked.passages[0].document]) == []
-    assert desked.handoff.proposed(nobody, asked) is None
-    assert candidates(quoth.database, LOCAL, [])[0].owner in ("kiosk", "harbour@pier.example", "board")
+def test_owners_are_those_of_what_the_reader_may_read(quoth: Quoth, asked: Answer) -> None:
+    nearest = [asked.passages[1].document, asked.passages[0].document]
+    assert [one.owner for one in candidates(quoth.database, EVE, nearest)] == ["harbour@pier.example", "kiosk"]
+    member = Reader("ann", frozenset({"board"}))
+    assert {one.owner for one in candidates(quoth.database, member, [])} == {"harbour@pier.example", "kiosk", "board"}
 
 
 def test_errors_are_of_the_models_kind(stream: ModelStream, quoth: Quoth, asked: Answer) -> None:

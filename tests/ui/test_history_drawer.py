@@ -173,9 +173,18 @@ def test_an_abstention_names_who_could_know_and_sends_only_when_confirmed(app: A
     assert app.button(key=f"send-{answer.id}").label == "Send"
     assert app.selectbox(key=f"to-{answer.id}").options == ["*People* Team", "Ada"]
     assert app.selectbox(key=f"urgency-{answer.id}").value == "high"
-    app.text_input(key=f"subject-{answer.id}").set_value("Meaning")
-    app.selectbox(key=f"to-{answer.id}").set_value("Ada")
-    app.button(key=f"send-{answer.id}").click().run()
-    assert not app.exception
+    shown = AppTest.from_function(confirming, args=(quoth, answer), default_timeout=TIMEOUT_S).run()
+    shown.text_input(key=f"subject-{answer.id}").set_value("Meaning")
+    shown.selectbox(key=f"to-{answer.id}").set_value("Ada").run()
+    assert quoth.handoff.sent == [] and not shown.exception
+    shown.button(key=f"send-{answer.id}").click().run()
+    assert not shown.exception
     ((letter, note),) = quoth.handoff.sent
     assert (letter.owner, letter.urgency, letter.subject, note) == ("Ada", "high", "Meaning", "")
+
+
+def confirming(quoth: object, answer: object) -> None:
+    from ingest.access import LOCAL
+    from ui.handoff_panel import confirm
+
+    confirm(quoth, LOCAL, answer)
