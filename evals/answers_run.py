@@ -14,9 +14,10 @@ from typing import Any, Final
 
 from assistant.bootstrap import Quoth
 from assistant.model import Checker
+from evals.case_files import read_case_file
 from evals.case_record import CaseRecord, from_json, to_json
 from evals.case_run import CaseRunner
-from evals.cases import Case, read_cases
+from evals.cases import Case
 from evals.estimating import Estimate, estimated, running
 from evals.gold import GoldFinder, LocatedGold
 from evals.intervals import SEED
@@ -107,7 +108,7 @@ def evaluate_answers(quoth: Quoth, path: Path, asking: Asking, options: RunOptio
     options = options or RunOptions()
     if not 1 <= options.workers <= 64:
         raise UsageError(f"{options.workers} workers are out of range. Use 1 to 64.")
-    cases = read_cases(path)
+    cases = read_case_file(path)
     system = asking.system or QuothSystem(quoth, asking.collection)
     judge = asking.judge or quoth.checker
     runs = Runs(quoth.database)
@@ -124,7 +125,7 @@ def evaluate_answers(quoth: Quoth, path: Path, asking: Asking, options: RunOptio
         readable = lru_cache(maxsize=READERS_KEPT)(
             lambda reader: frozenset(one.id for one in quoth.catalog.documents(reader, asking.collection))
         )
-        runner = CaseRunner(quoth, system, asking.reader, asking.collection, judge, readable)
+        runner = CaseRunner(quoth, system, asking.reader, judge, readable)
         _work(runs, kept, runner, waiting, gold, done, len(cases), options)
         runs.finish(kept.id)
     return load_run(runs, kept.id)

@@ -15,14 +15,13 @@ from evals.cases import Case
 from evals.claim_judging import judged, passage_with
 from evals.gold import LocatedGold, Place, page_numbers
 from evals.outcome import Cited, GoldSeen, Outcome
-from evals.systems import Given, System
+from evals.systems import UNKNOWN_DOCUMENT, Given, System
 from ingest.access import Reader
 from ingest.errors import UsageError
 from retrieval.model import STAGES, Hit, Stage
 from retrieval.standalone import standalone
 
 ASKER: Final = "eval"  # the name under which cases are asked; it belongs to no group by itself
-CANDIDATE_DEPTH: Final = 100  # chunks of each first stage among which gold is looked for
 HITS_KEPT: Final = 20
 CONFLICT: Final = "conflict"  # the type or tag of cases whose documents disagree
 
@@ -41,7 +40,6 @@ class CaseRunner:
 
     Args:
         reader: who asks the cases that name no groups.
-        collection: what is searched, where the stages are looked at.
         judge: what says whether citations support sentences.
         may_read: the ids of the documents in scope that a reader may read.
     """
@@ -49,7 +47,6 @@ class CaseRunner:
     quoth: Quoth
     system: System
     reader: Reader
-    collection: str | None
     judge: Checker
     may_read: Callable[[Reader], frozenset[object]]
 
@@ -66,9 +63,11 @@ class CaseRunner:
             )
             return CaseRecord(failed, "failed", case.tags, problems=(*problems, str(error)))
         elapsed_ms = round((time.perf_counter() - started) * 1000, 1)
-        hits = self._hits(case, asker, gold)
+        # once more, and deeper than answering does: where the gold stands in each stage, and whether a leak shows
+        found = self.system.candidates(standalone(case.question, case.turns).text, asker)
+        hits = found or ()
         ranks = [best_ranks(hits, one.places) for one in gold]
-        outcome = self._outcome(case, asker, given, gold, ranks, hits, elapsed_ms)
+        outcome = self._outcome(case, asker, given, gold, ranks, found, elapsed_ms)
         problems += [
             f"citation {number} is not what the store holds"
             for number, seen in enumerate(outcome.citations, 1)
@@ -99,15 +98,16 @@ class CaseRunner:
         given: Given,
         gold: Sequence[LocatedGold],
         ranks: Sequence[Mapping[Stage, int]],
-        hits: Sequence[Hit],
+        found: Sequence[Hit] | None,
         elapsed_ms: float,
     ) -> Outcome:
         answer = given.answer
         context = given.context or ()
         cited = tuple(read_again(self.quoth, asker, one, given.context) for one in answer.citations)
         said = judged(answer, context, case, self.judge)
-        shown = {hit.document for hit in hits} | {one.document for one in context}
+        shown = {hit.document for hit in found or ()} | {one.document for one in context}
         shown |= {one.document for one in answer.citations}
+        shown -= {UNKNOWN_DOCUMENT}
         return Outcome(
             case.id,
             case.answerable,
@@ -122,7 +122,7 @@ class CaseRunner:
             reference=said.reference,
             nuggets=said.nuggets,
             context_known=given.context is not None,
-            ranked=self.system.searches_store and bool(gold),
+            ranked=found is not None and bool(gold),
             leaked=bool(shown) and not shown <= self.may_read(asker),
             confidence=answer.confidence,
             token_f1=token_f1(_spoken(answer.text), case.answer) if case.answerable and case.answer else None,
@@ -132,12 +132,6 @@ class CaseRunner:
             output_tokens=answer.usage.output_tokens,
             cost_usd=answer.usage.cost_usd,
         )
-
-    def _hits(self, case: Case, asker: Reader, gold: Sequence[LocatedGold]) -> tuple[Hit, ...]:
-        if not gold or not self.system.searches_store:
-            return ()
-        asked = standalone(case.question, case.turns).text
-        return self.quoth.searching.candidates(asked, asker, depth=CANDIDATE_DEPTH, collection=self.collection).hits
 
 
 def read_again(quoth: Quoth, reader: Reader, citation: Citation, context: Sequence[Passage] | None) -> Cited:

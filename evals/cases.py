@@ -19,6 +19,7 @@ class Gold:
     source: str
     quote: str
     collection: str | None = None  # None: the run's collection, or whichever holds the source
+    by_title: bool = False  # `source` is a title: any folder and ending, blanks or underscores
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +52,7 @@ def read_cases(path: Path) -> list[Case]:
     """
     cases: dict[str, Case] = {}
     for where, record in read_jsonl(path):
-        case = _case(record, where)
+        case = case_from(record, where)
         if case.id in cases:
             raise UsageError(f"{where}: the id {case.id!r} was used before. Give each case its own.")
         cases[case.id] = case
@@ -101,7 +102,12 @@ def required_text(record: Mapping[str, Any], field: str, where: str) -> str:
     return value
 
 
-def _case(record: Mapping[str, Any], where: str) -> Case:
+def case_from(record: Mapping[str, Any], where: str) -> Case:
+    """A case from its object.
+
+    Raises:
+        UsageError: naming the field that is missing or of another type.
+    """
     answerable = record.get("answerable", True)
     if not isinstance(answerable, bool):
         raise UsageError(f"{where}: 'answerable' must be true or false, not {answerable!r}.")

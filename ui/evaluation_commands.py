@@ -9,15 +9,23 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Final
+from urllib.parse import urlsplit
 
-from assistant.bootstrap import standalone_checker
+from assistant.bootstrap import Quoth, standalone_checker
+from assistant.prices import prices_from
 from evals import answers_report, checker_run, retrieval_run
-from evals.answers_run import Asking, Progress, RunOptions, evaluate_answers
-from evals.cases import read_cases
+from evals.answers_run import Asking, Progress, RunOptions, cases_digest, evaluate_answers
+from evals.beir import index_beir, read_beir
+from evals.case_check import check_cases, check_json, check_table
+from evals.case_files import read_case_file
+from evals.correcting import corrected_json, corrected_rates, corrected_table, judge_rates
 from evals.estimating import Estimate, duration
+from evals.gold import GoldFinder
 from evals.judging import roc_points
+from evals.outside import Endpoint, OutsideSystem, answers_from_file, outside_facts
 from evals.roc_picture import roc_svg
 from evals.run_store import KeptRun
+from ingest.errors import UsageError
 from ui import run_commands
 from ui.command_line import asking_options, command, json_option, open_store, print_json, reader_of, say
 from ui.document_commands import progress_bar
@@ -59,16 +67,40 @@ def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
             Each case is kept as it is done: the same command goes on with a run that was interrupted, if documents,
             settings and program are the same.""",
     )
-    answers.add_argument("cases", metavar="CASES.jsonl", type=Path)
+    answers.add_argument("cases", metavar="CASES", type=Path, help="JSONL, CSV, SQuAD's JSON or a BEIR folder")
     answers.add_argument("--report", metavar="DIR", type=Path, help="write each case's record and a summary")
     answers.add_argument("--workers", type=int, default=1, metavar="N", help="cases asked at a time (1)")
     begun = answers.add_mutually_exclusive_group()
     begun.add_argument("--resume", metavar="RUN", help="go on with this unfinished run")
     begun.add_argument("--fresh", action="store_true", help="begin anew, also where an unfinished run is kept")
     answers.add_argument("--judge", metavar="CHECKER", help="what judges support, written as QUOTH_CHECKER is")
+    other = answers.add_mutually_exclusive_group()
+    other.add_argument("--answers", metavar="FILE.jsonl", type=Path, help="measure these answers of another system")
+    other.add_argument("--endpoint", metavar="URL", help="measure an OpenAI-compatible chat endpoint (OPENAI_API_KEY)")
+    answers.add_argument("--endpoint-model", metavar="MODEL", default="default", help="the model to name there")
+    answers.add_argument(
+        "--judge-labels",
+        metavar="PAIRS.jsonl",
+        type=Path,
+        help="people's labels, as of eval checker: measures the judge and corrects the rates it reports",
+    )
     asking_options(answers)
     json_option(answers)
     answers.set_defaults(run=run_answers)
+
+    cases = command(
+        kinds,
+        "cases",
+        help="whether cases can be measured: where their gold stands now, and what of it is gone",
+        example="quoth eval cases cases.jsonl",
+        more="""
+            FILE is JSONL, CSV, SQuAD's JSON or a folder in BEIR form. Exit code 1 when a gold quote cannot be found in
+            the current version of its document, or its asker may not read it.""",
+    )
+    cases.add_argument("cases", metavar="FILE", type=Path)
+    asking_options(cases)
+    json_option(cases)
+    cases.set_defaults(run=run_cases)
 
     checker = command(
         kinds,
@@ -101,20 +133,66 @@ def run_retrieval(arguments: argparse.Namespace) -> int:
 
 def run_answers(arguments: argparse.Namespace) -> int:
     judge = None
+    pairs = checker_run.read_pairs(arguments.judge_labels) if arguments.judge_labels else []
     if arguments.judge:
         judge = standalone_checker({**os.environ, "QUOTH_CHECKER": arguments.judge}, say=say)
     with open_store() as quoth:
-        asking = Asking(reader_of(quoth, arguments), arguments.collection, judge)
+        collection = arguments.collection
+        if arguments.cases.is_dir() and collection is None:
+            tests = read_beir(arguments.cases)
+            collection = tests.collection
+            with progress_bar("Indexing") as report:
+                index_beir(tests, quoth.pipeline, report or (lambda source, stage, done, total: None))
+        system = outside_system(quoth, arguments, collection)
+        asking = Asking(reader_of(quoth, arguments), collection, judge, system)
         options = RunOptions(arguments.workers, arguments.resume, arguments.fresh, announced, watched())
         run = evaluate_answers(quoth, arguments.cases, asking, options)
         if arguments.report is not None:
-            cases = {case.id: case for case in read_cases(arguments.cases)}
+            cases = {case.id: case for case in read_case_file(arguments.cases)}
             answers_report.write_report(run, quoth.answers, cases, arguments.report)
+        rates = judge_rates(judge or quoth.checker, pairs) if pairs else None
+    made = answers_report.run_json(run)
+    table = answers_report.run_table(run)
+    if rates is not None:
+        found = corrected_rates([one.outcome for one in run.records], rates)
+        made |= corrected_json(rates, found)
+        table += "\n\n" + corrected_table(rates, found)
     if arguments.json:
-        print_json(answers_report.run_json(run))
+        print_json(made)
     else:
-        print(answers_report.run_table(run))
+        print(table)
     return 0
+
+
+def run_cases(arguments: argparse.Namespace) -> int:
+    cases = read_case_file(arguments.cases)
+    with open_store() as quoth:
+        found = check_cases(quoth, cases, reader_of(quoth, arguments), arguments.collection)
+    if arguments.json:
+        print_json(check_json(found))
+    else:
+        print(check_table(found))
+    return 1 if found.troubles else 0
+
+
+def outside_system(quoth: Quoth, arguments: argparse.Namespace, collection: str | None) -> OutsideSystem | None:
+    """Another system than Quoth, where one is given."""
+    finder = GoldFinder(quoth.catalog, collection)
+    if arguments.answers:
+        facts = outside_facts(f"file {arguments.answers.name}", cases_digest(arguments.answers), "outside")
+        return OutsideSystem(answers_from_file(arguments.answers), finder, facts)
+    if not arguments.endpoint:
+        return None
+    import openai  # a third of a second that nothing else here need wait for
+
+    if not arguments.endpoint.startswith(("http://", "https://")):
+        raise UsageError(f"--endpoint {arguments.endpoint!r} must be an address that begins with https://.")
+    client = openai.OpenAI(base_url=arguments.endpoint, api_key=os.environ.get("OPENAI_API_KEY") or "none")
+    parts = urlsplit(arguments.endpoint)
+    place = f"{parts.hostname}{f':{parts.port}' if parts.port else ''}{parts.path}"  # without a password
+    prices, model = prices_from(quoth.settings.prices), arguments.endpoint_model
+    endpoint = Endpoint(client, model, lambda given, made: prices.most_usd(model, given, made) or 0.0)
+    return OutsideSystem(endpoint.ask, finder, outside_facts(f"endpoint {place}", "", model))
 
 
 def announced(estimate: Estimate, run: KeptRun) -> None:

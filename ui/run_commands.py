@@ -8,7 +8,7 @@ from pathlib import Path
 
 from evals import answers_report
 from evals.answers_run import load_run
-from evals.cases import read_cases
+from evals.case_files import read_case_file
 from evals.comparing import compare, comparison_json, comparison_table
 from evals.gate_report import gate_junit, gate_markdown, gate_table, write_text
 from evals.gating import SAMPLE_BARS, gate, gate_json, read_bars
@@ -97,7 +97,7 @@ def run_list(arguments: argparse.Namespace) -> int:
 
 
 def run_show(arguments: argparse.Namespace) -> int:
-    cases = {case.id: case for case in read_cases(arguments.cases)} if arguments.cases else {}
+    cases = {case.id: case for case in read_case_file(arguments.cases)} if arguments.cases else {}
     with open_store() as quoth:
         run = load_run(Runs(quoth.database), arguments.kept)
         if arguments.report is not None:

@@ -1,0 +1,66 @@
+"""Each deliberate fault is caught by the gate, and a run without one passes; equal systems are not told apart."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from assistant.bootstrap import Quoth
+from evals.bench.compare_error import false_alarms
+from evals.bench.sensitivity import sensitivity, with_outsiders
+
+TOWNS = ("Alder", "Birch", "Cedar", "Dogwood", "Elm", "Fir")
+THINGS = {
+    "mooring": "A mooring in the port of {town} costs {n} crowns a night, and {m} crowns in the month of August.",
+    "library": "The library of {town} lends {n} books at a time, and asks for them back after {m} days.",
+    "market": "The market of {town} has {n} stalls on Saturdays, and {m} stalls on the day of the fair.",
+}
+
+
+@pytest.fixture(scope="module")
+def filled(quoth: Quoth, tmp_path_factory: pytest.TempPathFactory) -> tuple[Quoth, Path]:
+    """Documents that resemble one another, one in three restricted, and two questions about each."""
+    root = tmp_path_factory.mktemp("towns")
+    lines = []
+    for at, town in enumerate(TOWNS):
+        said = {name: text.format(town=town, n=at * 7 + 11, m=at * 5 + 23) for name, text in THINGS.items()}
+        restricted = at % 3 == 1
+        folder = root / ("closed" if restricted else "open")
+        folder.mkdir(exist_ok=True)
+        (folder / f"{town.lower()}.md").write_text(
+            "\n\n".join(f"# {name}\n\n{text}" for name, text in said.items()) + "\n"
+        )
+        asked = {
+            "mooring": "What does it cost to keep a boat in {} overnight?",
+            "library": "How many books may be borrowed in {}?",
+        }
+        for name, question in asked.items():
+            case = {"id": f"{town}-{name}", "question": question.format(town), "type": name,
+                    "gold": [{"source": f"{town.lower()}.md", "quote": said[name]}], "answer": said[name]}  # fmt: skip
+            lines.append({**case, "groups": ["council"]} if restricted else case)
+    for name, readers in (("open", ["everyone"]), ("closed", ["council"])):
+        receipts = list(quoth.pipeline.add([root / name], readers=readers))
+        assert {one.status for one in receipts} == {"added"}
+    file = root / "cases.jsonl"
+    file.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    return quoth, with_outsiders(file, tmp_path_factory.mktemp("cases"), None)
+
+
+@pytest.mark.integration
+def test_the_gate_notices_every_fault(filled: tuple[Quoth, Path]) -> None:
+    quoth, cases = filled
+    found = {one.fault: {check.bar.measure for check in one.by} for one in sensitivity(quoth, cases, lambda text: None)}
+    assert found.pop("no fault") == set()
+    assert len(found) == 10
+    assert [fault for fault, by in found.items() if not by] == []
+    assert "quote_match" in found["off-by-one spans"] and "quote_match" in found["wrong version"]
+    assert "access_leaks" in found["leaked document"]
+    assert "gold_in_context" in found["stale index"]
+
+
+def test_equal_systems_are_seldom_told_apart() -> None:
+    after, without = false_alarms(60, 40, rounds=400)
+    assert after <= 9  # 5 % of 60 is 3; more than 9 has a chance below 1 in 1000
+    assert without > after
