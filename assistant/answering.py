@@ -354,7 +354,15 @@ class Answering:
                 yield Progress("The model did not answer; trying the next way")
                 continue
             yield from self._repaired(
-                answerer, checker, moderation, question, reader, _with_found(context), found, draft, rejected_before,
+                answerer,
+                checker,
+                moderation,
+                question,
+                reader,
+                _with_found(context),
+                found,
+                draft,
+                rejected_before,
                 deadline,
             )
             answered = draft.claims or len(draft.rejected) == rejected_before

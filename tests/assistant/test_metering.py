@@ -18,13 +18,13 @@ from assistant.errors import ModelUnavailable
 from assistant.gateway import Gateway, status_of
 from assistant.model import Answer
 from assistant.settings import Settings
+from evals.bench.loopback_model import LoopbackModel
 from ingest.access import LOCAL, Reader
 from ingest.errors import CallFailed, ConfigurationError, ServiceError
 from ingest.metering import Caller, Usage, in_name_of
 from ingest.openai_embedding import OpenAIEmbedder
 from retrieval.chat_reranking import ChatReranker
 from retrieval.reranking import Asked
-from evals.bench.loopback_model import LoopbackModel
 from tests.retrieval.test_reranking import HITS, QUESTION
 
 MIA = Reader("mia", frozenset({"hr"}), reads_all=True)
@@ -105,7 +105,9 @@ def test_every_call_of_an_answer_is_recorded_in_its_name_and_adds_up(opened: Ope
     total = store.model_calls.used("day")[-1]
     assert total.cost_usd == pytest.approx(answer.usage.cost_usd) and total.cost_usd > 0
     with store.database.owning() as connection:
-        told = connection.scalar(text("select detail from audit_event where action = 'answer' order by number desc limit 1"))
+        told = connection.scalar(
+            text("select detail from audit_event where action = 'answer' order by number desc limit 1")
+        )
         answers = set(connection.scalars(text("select answer_id from model_call")))
     assert told["input_tokens"] == answer.usage.input_tokens  # the audit counts them too
     assert answers == {answer.id}

@@ -15,10 +15,10 @@ from assistant.gateway import Gateway
 from assistant.model import Answer
 from assistant.moderation import DECLINED, DECLINED_UNSEEN, Judged, Moderation, WhenDown, moderation_from
 from assistant.settings import Settings
+from evals.bench.loopback_model import LoopbackModel
 from ingest.access import Reader
 from ingest.errors import ConfigurationError
 from ingest.redaction import redactor_from
-from evals.bench.loopback_model import LoopbackModel
 
 MODEL = "omni-moderation-latest"
 MIA = Reader("mia", frozenset(), reads_all=True)

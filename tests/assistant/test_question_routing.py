@@ -16,11 +16,11 @@ from assistant.handoff import Handoff, HandoffSettings, written
 from assistant.model import Answer
 from assistant.model_stream import ModelStream
 from assistant.question_routing import QuestionRouting, candidates, one_line
+from evals.bench.loopback_model import LoopbackModel
 from ingest.access import Reader
 from ingest.errors import UsageError
 from ingest.redaction import redactor_from
 from tests.assistant.test_handoff import Desk
-from tests.loopback_model import LoopbackModel
 
 pytestmark = pytest.mark.integration
 QUESTION = "Who designed the lighthouse lamps of the pier, and may boats moor there tomorrow?"

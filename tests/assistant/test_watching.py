@@ -28,10 +28,10 @@ from assistant.model import Answer, AnswerEvent, AnswerId, Begun, ConversationId
 from assistant.settings import Settings
 from assistant.traces import Traces
 from assistant.watching import CallMade, Watch, watched
+from evals.bench.loopback_model import LoopbackModel
 from ingest.access import LOCAL
 from ingest.errors import CallFailed, ConfigurationError, ServiceError
 from ingest.metering import Caller, Usage
-from tests.loopback_model import LoopbackModel
 
 ID = AnswerId(uuid.UUID(int=7))
 CALL = CallMade("answer", "gpt-6-luna", ID, "done", Usage(120, 20, 30, 0.002), time.time(), 250.0)
