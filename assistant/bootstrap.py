@@ -350,6 +350,11 @@ class Quoth:
         with self.database.owning() as connection:
             return self.database.trail.verify(connection)
 
+    def latest_events(self, *, action: str = "", principal: str = "", limit: int = 100) -> list[audit.Recorded]:
+        """The audit's latest events, for an administrator."""
+        with self.database.owning() as connection:
+            return audit.latest(connection, action=action, principal=principal, limit=limit)
+
     def accept_audit(self, number: int, by: Reader) -> None:
         """Accept that the chain was shortened before event `number`: a restore that was meant.
 

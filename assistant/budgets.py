@@ -27,12 +27,13 @@ from sqlalchemy import (
     Uuid,
     delete,
     insert,
+    select,
     text,
 )
 
 from assistant import model_calls
 from assistant.errors import LimitReached, ModelMisconfigured
-from assistant.limits import NANO, ORGANISATION, Counter, Limit, Unit, counters_of, end_of, reached
+from assistant.limits import NANO, ORGANISATION, Counter, Limit, Unit, counters_of, end_of, period_of, reached
 from assistant.model import AnswerId, Usage
 from ingest import schema
 from ingest.access import Reader
@@ -94,6 +95,20 @@ class Reservation:
     call: UUID
     reader: Reader
     counters: tuple[Counter, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """How far one user, team or the organisation is within a limit."""
+
+    scope: str
+    limit: Limit
+    used: float  # in the limit's unit
+    reserved: float  # by calls under way
+
+    @property
+    def share(self) -> float:
+        return (self.used + self.reserved) / self.limit.amount if self.limit.amount else 1.0
 
 
 class Budgets:
@@ -169,6 +184,27 @@ class Budgets:
                 amount = held.get(counter, 0)
                 connection.execute(SETTLE, {**_key(counter), "used": used[counter.unit], "held": amount})
             model_calls.end(connection, reservation.call, status, usage, ms)
+
+    def standing(self, *, most: int = 200) -> list[Standing]:
+        """What is used of each limit in the periods that run now, the fullest first."""
+        now = self._now()
+        query = select(budget).where(budget.c.ends_at > now)
+        with self._database.working() as connection:
+            rows = connection.execute(query).all()
+        found = []
+        for row in rows:
+            kind = row.scope.partition(":")[0]
+            fitting = [
+                limit
+                for limit in self._limits
+                if limit.unit == row.unit
+                and period_of(limit.period, now) == row.period
+                and limit.who in (row.scope, kind)
+            ]
+            for limit in sorted(fitting, key=lambda one: one.who != row.scope)[:1]:
+                scale = NANO if row.unit == "USD" else 1
+                found.append(Standing(row.scope, limit, row.used / scale, row.reserved / scale))
+        return sorted(found, key=lambda one: -one.share)[:most]
 
     def forget(self) -> None:
         """Drop the counters of periods that are long over, and with them what the dead had reserved of them."""

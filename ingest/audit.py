@@ -295,6 +295,32 @@ def accept_shortening(connection: Connection, reader: Reader) -> None:
         record(connection, reader, ACCEPTED, None, {"number": number})
 
 
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """One event as an administrator reads it."""
+
+    number: int
+    at: datetime
+    principal: str
+    operator: str | None
+    action: str
+    subject: UUID | None
+    detail: str  # JSON
+
+
+def latest(connection: Connection, *, action: str = "", principal: str = "", limit: int = 100) -> list[Recorded]:
+    """The latest events, of the actions that begin so and of the principal named, if one is."""
+    rows = connection.execute(
+        text(
+            "select number, at, principal, operator, action, subject, detail::text as detail from audit_event"
+            " where number is not null and starts_with(action, :action) and (:who = '' or principal = :who)"
+            " order by number desc limit :n"
+        ),
+        {"action": action, "who": principal, "n": limit},
+    )
+    return [Recorded(*row) for row in rows]
+
+
 def begin(connection: Connection) -> None:
     """Where events from before the chain are found and no chain, make them its first event's business."""
     if connection.scalar(text("select exists (select from audit_event where number is not null)")):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import os
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -13,7 +14,7 @@ import streamlit as st
 
 from ingest.errors import QuothError, trace_of
 from ui import wording
-from ui.views import ask_view, documents_view, record_view, search_view
+from ui.views import admin_view, ask_view, documents_view, record_view, search_view
 from ui.visitor import show_leaving, visitor
 
 if TYPE_CHECKING:
@@ -53,8 +54,15 @@ def main(quoth: Quoth) -> None:
     search = st.Page(
         partial(search_view.show, quoth, reader), title="Search", icon=":material/search:", url_path="search"
     )
+    administration = st.Page(
+        partial(admin_view.show, quoth, caller, os.environ),
+        title="Administration",
+        icon=":material/tune:",
+        url_path="administration",
+    )
     show_leaving(caller)
-    page = st.navigation([ask, search, *([documents] if can_add else []), record], position="top")
+    pages = [ask, search, *([documents] if can_add else []), record, *([administration] if caller.may("admin") else [])]
+    page = st.navigation(pages, position="top")
     with errors_in_words():
         page.run()
 

@@ -281,3 +281,20 @@ def test_nobody_and_others_find_no_calls(store: Database) -> None:
     with store.engine("reader").connect() as connection:  # without a principal
         for table in ("model_call", "budget", "budget_hold"):
             assert connection.scalar(text(f"select count(*) from {table}")) == 0
+
+
+@pytest.mark.integration
+def test_what_is_used_of_each_limit_is_told_the_fullest_first(store: Database) -> None:
+    now = datetime(2027, 5, 4, 12, 0, 30, tzinfo=UTC)
+    limits = limits_from("user 10 requests/day, user:ann 4 requests/day, organisation 100 requests/month")
+    budgets = Budgets(store, limits, now=lambda: now)
+    for name, calls in (("ann", 2), ("bo", 1)):
+        for _ in range(calls):
+            held = budgets.reserve(
+                Reader(name, frozenset()), "answer", "m", None, tokens=5, cost_usd=0.0, within_s=30.0
+            )
+            if name == "bo":
+                budgets.settle(held, "done", Usage(), 1.0)
+    standing = [(one.scope, one.used, one.reserved, one.limit.amount) for one in budgets.standing()]
+    assert standing == [("user:ann", 0, 2, 4), ("user:bo", 1, 0, 10), ("organisation", 1, 2, 100)]
+    assert Budgets(store, limits, now=lambda: now + timedelta(days=40)).standing() == []
