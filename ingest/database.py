@@ -171,7 +171,8 @@ class Database:
         """Bring roles and tables up to date; returns whether anything had to be done.
 
         Raises:
-            ConfigurationError: when the login may not create roles or the vector extension.
+            ConfigurationError: when the login may not create roles or the vector extension, or when a later version of
+                Quoth prepared the database.
             ServiceError: when the database does not answer.
         """
         heads = {max(file.stem for file in folder.glob("[a-z]*_[0-9]*.py")) for folder in locations}
@@ -181,8 +182,15 @@ class Database:
                 if _applied(connection) == heads:
                     return False
                 connection.execute(text("select pg_advisory_xact_lock(hashtext('quoth.migrate'))"))
-                if _applied(connection) == heads:
+                applied = _applied(connection)
+                if applied == heads:
                     return False
+                later = applied - {file.stem for folder in locations for file in folder.glob("[a-z]*_[0-9]*.py")}
+                if later:
+                    raise ConfigurationError(
+                        f"A later version of Quoth has prepared this database ({', '.join(sorted(later))}). Start that "
+                        "version, or restore a backup of before with `quoth restore`."
+                    )
                 for statement in PROVISION:
                     connection.execute(text(statement))
                 connection.execute(text("set local role quoth_owner"))

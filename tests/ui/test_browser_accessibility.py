@@ -1,0 +1,71 @@
+"""Every page under axe, in light and dark, on a desk and on a phone: no serious fault."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+
+from assistant.bootstrap import Quoth
+from tests.ui.test_browser import browser  # noqa: F401  # the fixture
+from tests.ui.test_browser_sign_in import WAIT_MS, up
+
+pytestmark = [pytest.mark.browser, pytest.mark.integration]
+SERIOUS = ("serious", "critical")
+
+
+@pytest.fixture(scope="module")
+def address(quoth: Quoth, environ: dict[str, str], tmp_path_factory: Any) -> Iterator[str]:
+    folder = tmp_path_factory.mktemp("documents")
+    (folder / "kiln.md").write_text("# Kiln rules\n\nThe kiln is opened when it has cooled below 90 degrees.\n")
+    assert [one.status for one in quoth.pipeline.add([folder / "kiln.md"], owner="Pia")] == ["added"]
+    quoth.groups.add("potters", ["user:pia"])
+    with up(environ) as one:
+        yield one
+
+
+def faults(page: Any, where: str) -> list[str]:
+    found = Axe().run(page).response["violations"]
+    return [
+        f"{where}: {one['id']}: {node['html'][:120]}"
+        for one in found
+        if one["impact"] in SERIOUS
+        for node in one["nodes"]
+    ]
+
+
+@pytest.mark.parametrize(("scheme", "width", "height"), [("light", 1440, 900), ("dark", 390, 844)])
+def test_no_page_has_a_serious_fault(
+    browser: Any,
+    address: str,
+    scheme: Any,
+    width: int,
+    height: int,  # noqa: F811
+) -> None:
+    context = browser.new_context(viewport={"width": width, "height": height}, color_scheme=scheme)
+    page = context.new_page()
+    page.set_default_timeout(WAIT_MS)
+    page.goto(address)
+    page.get_by_text("Ask your documents").wait_for()
+    found = faults(page, "empty")
+    field = page.get_by_test_id("stChatInputTextArea")
+    field.fill("When is the kiln opened?")
+    field.press("Enter")
+    page.locator("button.marker").first.wait_for()
+    page.get_by_text("How this answer was made").wait_for()
+    found += faults(page, "answer")
+    page.locator("button.marker").first.click()
+    page.get_by_text("Citation 1 of 1").wait_for()
+    found += faults(page, "source")
+    for path, words in (
+        ("search", "Words or a question"),
+        ("documents", "1 document"),
+        ("administration", "Whose groups"),
+    ):
+        page.goto(f"{address}/{path}")
+        page.get_by_text(words).first.wait_for()
+        found += faults(page, path)
+    assert found == []
+    context.close()
