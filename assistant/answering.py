@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from assistant.answer_cache import AnswerCache, Kept, Repeated, Turn, key_of
+from assistant.asking_back import WHICH, checked, taken
 from assistant.citing import Unresolved, resolve
 from assistant.context import ContextSettings, assemble
 from assistant.earlier_turns import earlier_turns
@@ -48,7 +49,7 @@ from retrieval.model import SearchResult
 from retrieval.narrowing import Narrowing
 from retrieval.search import Search
 from retrieval.standalone import standalone
-from retrieval.surroundings import Surroundings
+from retrieval.surroundings import Place, Surroundings
 
 if TYPE_CHECKING:
     from assistant.model_tools import ModelTools
@@ -96,6 +97,7 @@ class _Draft:
     repair: dict[str, int] | None = None
     moderation: dict[str, Any] | None = None
     notes: list[str] = field(default_factory=list)  # what worked less well than set up, besides the answerers
+    choices: tuple[str, ...] = ()  # what may be meant, checked
     items: list[DraftClaim | DraftEnd] = field(default_factory=list)  # as the last answerer gave them
 
     @property
@@ -168,6 +170,7 @@ class Answering:
         deadline = time.monotonic() + self._settings.deadline_s
         if conversation is not None and not self._answers.owns(reader, conversation):
             raise UsageError(f"You have no conversation {str(conversation)!r}. Ask without one to start it.")
+        question = self._taken(question, reader, conversation)
         begun = Begun(AnswerId(uuid.uuid4()), conversation or ConversationId(uuid.uuid4()))
         yield begun
         yield Progress("Searching the documents you may read")
@@ -289,6 +292,13 @@ class Answering:
             "moderation": draft.moderation,
         }
 
+    def _taken(self, said: str, reader: Reader, conversation: ConversationId | None) -> str:
+        """What is asked; a number or the words of a choice stand for the question they complete."""
+        latest = self._answers.conversation(reader, conversation, latest=1) if conversation is not None else []
+        if not latest or latest[0].status != "clarifying":
+            return said
+        return taken(said, latest[0].question, latest[0].choices) or said
+
     def _standalone(self, question: str, earlier: Sequence[str], call: Call) -> _Asked:
         """The question as it is searched for: by the model where there is one and it answers, else by the rule."""
         if self._rewording is None or not earlier:
@@ -365,6 +375,14 @@ class Answering:
                 rejected_before,
                 deadline,
             )
+            if draft.end is not None and draft.end.choices and not draft.claims:
+                draft.choices = self._choices(draft.end, reader, _with_found(context))
+                outcome = "asked back" if draft.choices else "unverified"
+                draft.chain.append({"answerer": answerer.name, "outcome": outcome})
+                if draft.choices:
+                    break
+                failures.append(f"{answerer.name}: what it asked back is not in the documents")
+                continue
             answered = draft.claims or len(draft.rejected) == rejected_before
             draft.chain.append({"answerer": answerer.name, "outcome": "done" if answered else "unverified"})
             if answered:
@@ -496,7 +514,9 @@ class Answering:
     ) -> Answer:
         missing = draft.end.missing if draft.end else None
         status: Status = "answered"
-        if not draft.claims:
+        if draft.choices:
+            status, missing = "clarifying", None
+        elif not draft.claims:
             status = "abstained"
         elif missing or draft.end is None:
             status = "partial"
@@ -508,7 +528,7 @@ class Answering:
             conversation=begun.conversation,
             question=question,
             status=status,
-            text=answer_text(draft.claims),
+            text=WHICH if draft.choices else answer_text(draft.claims),
             claims=tuple(draft.claims),
             citations=tuple(draft.citations),
             passages=context.passages[: self._settings.nearest] if status == "abstained" else context.passages,
@@ -520,7 +540,17 @@ class Answering:
             timings_ms={},
             rejected=tuple(draft.rejected),
             confidence=draft.end.confidence if draft.end else None,
+            choices=draft.choices,
         )
+
+    def _choices(self, end: DraftEnd, reader: Reader, context: Context) -> tuple[str, ...]:
+        """What may be meant, in words of passages that the reader may read at this moment."""
+
+        def readable(passage: Passage) -> bool:
+            place = Place(passage.document, passage.version, passage.start, passage.end)
+            return self._surroundings.texts(reader, [place]) == [passage.text]
+
+        return checked(end.choices, context.passages, readable) if end.choices else ()
 
 
 def _with_found(context: Context) -> Context:

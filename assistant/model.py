@@ -130,6 +130,14 @@ class DraftClaim:
 
 
 @dataclass(frozen=True, slots=True)
+class DraftChoice:
+    """One of several things that a question may mean. Nothing of it has been checked."""
+
+    passage_id: str
+    words: str
+
+
+@dataclass(frozen=True, slots=True)
 class DraftEnd:
     """The last thing a draft yields; a draft that ends without it has failed."""
 
@@ -139,6 +147,7 @@ class DraftEnd:
     usage: Usage = field(default_factory=Usage)
     raw_output: str = ""
     first_token_ms: float | None = None
+    choices: tuple[DraftChoice, ...] = ()  # what may be meant, where the question is ambiguous; then no claims
 
 
 class Answerer(Protocol):

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Final
 from assistant.errors import ModelError, ModelMisconfigured, ModelOutputBroken, ModelRefused
 from assistant.gateway import Call, Gateway, nobodys_call
 from assistant.json_stream import ArrayReader, MalformedJson
-from assistant.model import Answerer, Context, DraftClaim, DraftEnd, Evidence, Usage
+from assistant.model import Answerer, Context, DraftChoice, DraftClaim, DraftEnd, Evidence, Usage
 from assistant.prompting import ANSWER_SCHEMA, answer_prompt, request_code, source_message, tool_message
 from ingest.errors import ConfigurationError
 from retrieval.model import SearchResult
@@ -212,15 +212,17 @@ class ModelAnswerer:
             if progress.malformed is not None:
                 raise progress.malformed
             try:
-                missing = reader.finish().get("missing")
+                whole = reader.finish()
             except MalformedJson as error:
                 raise ModelOutputBroken("The model's answer could not be read. Ask again.") from error
+        missing = whole.get("missing")
         yield DraftEnd(
             model=ended.model,
             missing=_clean(missing)[:MAX_CLAIM_CHARS] or None if isinstance(missing, str) else None,
             usage=_total(progress.spent),
             raw_output=_clean("".join(progress.received)),
             first_token_ms=progress.first_token_ms,
+            choices=_choices(whole.get("choices")),
         )
         return ended
 
@@ -317,6 +319,14 @@ def _claim(element: Any) -> DraftClaim:
     """
     evidence = tuple(Evidence(_clean(one["passage"]), _clean(one["quote"])) for one in element["evidence"])
     return DraftClaim(_clean(element["text"]).strip()[:MAX_CLAIM_CHARS], evidence)
+
+
+def _choices(given: Any) -> tuple[DraftChoice, ...]:
+    """What may be meant; nothing where it is not in the form: then it is an answer without it."""
+    try:
+        return tuple(DraftChoice(_clean(one["passage"]), _clean(one["words"])) for one in given or ())
+    except (KeyError, TypeError):
+        return ()
 
 
 def _clean(text: str) -> str:

@@ -28,7 +28,7 @@ _UNSEEN: Final = re.compile("[\u00ad\u0002\u200b\u200e\u200f\u202a-\u202e\u2060-
 ANSWER_SCHEMA: Final[dict[str, Any]] = {
     "type": "object",
     "additionalProperties": False,
-    "required": ["claims", "missing"],
+    "required": ["claims", "missing", "choices"],
     "properties": {
         "claims": {
             "type": "array",
@@ -56,6 +56,19 @@ ANSWER_SCHEMA: Final[dict[str, Any]] = {
         "missing": {
             "type": ["string", "null"],
             "description": "What of the question the passages do not answer; null if they answer all of it.",
+        },
+        "choices": {
+            "type": ["array", "null"],
+            "description": "Null, except where the question may mean several things: those, two to five.",
+            "items": {
+                "type": "object",
+                "additionalProperties": False,
+                "required": ["passage", "words"],
+                "properties": {
+                    "passage": {"type": "string", "description": "Id of a passage that is about it, such as P1."},
+                    "words": {"type": "string", "description": "What may be meant, in a few words of that passage."},
+                },
+            },
         },
     },
 }

@@ -15,6 +15,7 @@ from typing import Final
 
 import numpy as np
 
+from assistant.asking_back import Meant, rivals
 from assistant.model import Context, DraftClaim, DraftEnd, Evidence, Passage
 from ingest.analysis import analyzer_for
 from ingest.model import ChunkId
@@ -70,6 +71,10 @@ class QuotedAnswerer:
         candidates = sentence_candidates(context, search, self.selection)
         sure = confidence(candidates, search)
         if candidates and sure >= self.selection.threshold:
+            meant = [Meant(one.passage, one.hit, one.text, one.score) for one in candidates]
+            if choices := rivals(meant, search):
+                yield DraftEnd(model="quoted", confidence=sure, choices=choices)
+                return
             for chosen in choose(candidates, self.selection):
                 yield DraftClaim(chosen.text, (Evidence(chosen.passage.id, chosen.text),))
         yield DraftEnd(model="quoted", confidence=sure)

@@ -34,6 +34,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 
+from assistant.asking_back import WHICH
 from assistant.model import (
     Answer,
     AnswerId,
@@ -176,6 +177,7 @@ class Answers:
                         *trace.context.left_out,
                         *(f"{a.one} and {a.other} disagree" for a in trace.context.conflicts),
                     ],
+                    choices=list(kept.choices),
                     tools=[self._told_of(use) for use in trace.tools],
                     made=dict(trace.made),
                 )
@@ -314,7 +316,9 @@ def _erase(connection: Connection, gone: ColumnElement[bool]) -> None:
     )
     connection.execute(update(answer_claim).where(cited).values(text=REMOVED, reason=""))
     connection.execute(
-        update(answer).where(answer.c.id.in_(touched)).values(raw_output="", rejected=[], missing=None, left_out=[])
+        update(answer)
+        .where(answer.c.id.in_(touched))
+        .values(raw_output="", rejected=[], missing=None, left_out=[], choices=[])
     )
 
 
@@ -367,7 +371,7 @@ def loaded(connection: Connection, reader: Reader, row: Row) -> Answer:
         conversation=ConversationId(row.conversation_id),
         question=row.question,
         status=row.status,
-        text=answer_text(claims),
+        text=WHICH if row.status == "clarifying" else answer_text(claims),
         claims=claims,
         citations=citations,
         passages=passages,
@@ -378,6 +382,7 @@ def loaded(connection: Connection, reader: Reader, row: Row) -> Answer:
         usage=Usage(**row.usage),
         timings_ms=row.timings_ms,
         rejected=() if lost else tuple(Rejection(**one) for one in row.rejected),
+        choices=() if lost else tuple(row.choices),
     )
 
 

@@ -122,6 +122,7 @@ def _redacted_passage(passage: Passage, call: Redaction) -> Passage:
 
 def _restored(item: DraftClaim | DraftEnd, call: Redaction) -> DraftClaim | DraftEnd:
     if isinstance(item, DraftEnd):
-        return replace(item, missing=None if item.missing is None else call.restore(item.missing))
+        choices = tuple(replace(one, words=call.restore(one.words)) for one in item.choices)
+        return replace(item, missing=None if item.missing is None else call.restore(item.missing), choices=choices)
     evidence = tuple(Evidence(one.passage_id, call.restore(one.quote)) for one in item.evidence)
     return replace(item, text=call.restore(item.text), evidence=evidence)

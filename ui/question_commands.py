@@ -163,6 +163,11 @@ def claim_line(claim: Claim) -> str:
 
 def print_answer_end(answer: Answer) -> None:
     """What follows the claims: the sources, what is missing, or the nearest passages."""
+    if answer.status == "clarifying":
+        print(answer.text)
+        for number, choice in enumerate(answer.choices, 1):
+            print(f"{number:2}. {choice}")
+        print(f"Choose one with: quoth ask 1 --conversation {answer.conversation}", file=sys.stderr)
     if answer.missing in (DECLINED, DECLINED_UNSEEN):
         print(answer.missing)
     elif answer.status == "abstained":

@@ -76,6 +76,8 @@ MODES: Final = {
     "502-html": "502 with an HTML page, as a proxy sends",
     "too-long": "400 context_length_exceeded for more than two passages",
     "policy": "400 content_policy_violation",
+    "asks-back": "asks which of its first passages is meant, by their titles",
+    "asks-nonsense": "asks back about what no passage holds",
     "endless": "calls a tool whenever it may",
     "stubborn": "calls a tool even where it must not",
     "no-tools": "400 for any request with tools",
@@ -393,15 +395,27 @@ def answer_of(message: str, mode: str) -> dict[str, Any]:
             shared = len(wanted & content_words(match[0]))
             if shared >= max(1, min(2, len(wanted))) and len(match[0].split()) >= 3 and len(match[0]) <= 400:
                 scored.append((shared, id, match[0]))
+    if mode == "asks-back":
+        heads = {match["id"]: match["head"] for match in _PASSAGE.finditer(message)}
+        titles = {id: re.sub(r"^title: (.*)\n[\s\S]*", r"\1", head) for id, head in heads.items()}
+        choices = [{"passage": id, "words": title} for id, title in titles.items()][:3]
+        return {"claims": [], "missing": None, "choices": choices}
+    if mode == "asks-nonsense":
+        choices = [{"passage": f"P{number}", "words": "the Ministry"} for number in (97, 98)]
+        return {"claims": [], "missing": None, "choices": choices}
     scored.sort(key=lambda one: -one[0])
     best = [one for one in scored if one[0] == scored[0][0]][:2]
     if mode == "obey":
         for id, text in passages_of(message):
             if order := _ORDER.search(text):
                 quote = best[0][2] if best else order[0]
-                return {"claims": [_claim(order["words"].strip(), best[0][1] if best else id, quote)], "missing": None}
+                return {
+                    "claims": [_claim(order["words"].strip(), best[0][1] if best else id, quote)],
+                    "missing": None,
+                    "choices": None,
+                }
     if not best:
-        return {"claims": [], "missing": "The passages say nothing about this."}
+        return {"claims": [], "missing": "The passages say nothing about this.", "choices": None}
     claims = []
     rejected = _REJECTED.search(message)
     for number, (_, id, sentence) in enumerate(best):
@@ -417,7 +431,7 @@ def answer_of(message: str, mode: str) -> dict[str, Any]:
         elif mode == "paraphrase-numbers":
             text = re.sub(r"\d+", lambda number: str(int(number[0]) + 1), text)
         claims.append(_claim(text, id, sentence))
-    return {"claims": claims, "missing": None}
+    return {"claims": claims, "missing": None, "choices": None}
 
 
 def order_of(message: str, mode: str) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from pathlib import Path
 import pypdfium2
 from reportlab.pdfgen.canvas import Canvas
 
+from assistant.asking_back import WHICH
 from assistant.conversations import Shared, Talk
 from assistant.feedback import Given
 from assistant.handoff import Letter, Way
@@ -328,6 +329,9 @@ class ScriptedQuoth:
             yield Progress("Reading on")
             time.sleep(0.5)
         answer = self._answer(question, conversation, claims, citations)
+        if "which" in question and "(" not in question:
+            choices = ("Evacuation *Northport*", "Evacuation Southport")
+            answer = replace(answer, status="clarifying", text=WHICH, missing=None, choices=choices, rejected=())
         self.answers.kept.append(answer)
         yield answer
 

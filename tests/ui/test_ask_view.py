@@ -74,6 +74,22 @@ def test_an_answer_is_shown_with_its_citations(app: AppTest) -> None:
     assert "1 drafted statement left out" in {one.label for one in app.expander}
 
 
+def test_an_ambiguous_question_is_asked_back_with_a_button_for_each_choice(app: AppTest, quoth: ScriptedQuoth) -> None:
+    ask(app, "which meeting point?")
+    (shown,) = components(app, "cited_answer")
+    assert shown["lead"].startswith("This can mean several things") and shown["choices"] == []
+    first = quoth.answers.kept[0]
+    assert app.button(key=f"choice-0-{first.id}").label == "Evacuation \\*Northport\\*"
+    app.button(key=f"choice-1-{first.id}").click().run()
+    assert not app.exception
+    assert [one.question for one in quoth.answers.kept] == [
+        "which meeting point?", "which meeting point? (Evacuation Southport)"
+    ]  # fmt: skip
+    assert len({one.conversation for one in quoth.answers.kept}) == 1
+    earlier, _ = components(app, "cited_answer")
+    assert earlier["choices"] == list(first.choices)  # no longer to be chosen, still to be read
+
+
 def test_the_conversation_goes_on_and_is_in_the_address(app: AppTest, quoth: ScriptedQuoth) -> None:
     ask(app, "How long is leave?")
     ask(app, "And desks?")

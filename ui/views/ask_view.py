@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import streamlit as st
 
+from assistant.asking_back import chosen
 from assistant.model import Answer, AnswerId, Begun, ClaimShown, ConversationId, Progress, Usage
 from assistant.moderation import DECLINED, DECLINED_UNSEEN
 from assistant.records import answer_text
@@ -119,7 +120,11 @@ def show(quoth: Quoth, reader: Reader, documents_page: Page | None, record_page:
             _header(quoth, reader, conversation)
         said = quoth.feedback.of(reader, [one.id for one in answers]) if answers else {}
         for turn in turns:
-            show_turn(quoth, reader, turn, opened, stopped=turn is stopped)
+            asks_back = turn is turns[-1] and turn.status == "clarifying" and not question
+            shown = replace(turn, choices=()) if asks_back else turn  # as buttons, below
+            show_turn(quoth, reader, shown, opened, stopped=turn is stopped)
+            if asks_back:
+                _choices(turn)
             if turn is not stopped:
                 if turn.status == "abstained" and turn.missing not in (DECLINED, DECLINED_UNSEEN):
                     show_handoff(quoth, reader, turn)
@@ -285,6 +290,16 @@ def show_turn(quoth: Quoth, reader: Reader, answer: Answer, opened: OpenSource |
             with st.expander(f"{wording.counted(len(answer.rejected), 'drafted statement')} left out", type="compact"):
                 for rejection in answer.rejected:
                     st.text(f"{rejection.text}\nLeft out: {rejection.reason}")
+
+
+def _choices(answer: Answer) -> None:
+    """What may be meant; choosing one asks the question that it completes."""
+    with st.container(gap="xsmall", key=f"choices-{answer.id}"):
+        for number, choice in enumerate(answer.choices):
+            st.button(
+                wording.literal(choice), key=f"choice-{number}-{answer.id}", icon=":material/arrow_forward:",
+                on_click=_ask_next, args=(chosen(answer.question, choice),),
+            )  # fmt: skip
 
 
 def _offers(quoth: Quoth, reader: Reader, answer: Answer) -> None:
