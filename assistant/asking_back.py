@@ -7,7 +7,7 @@ the question tells them apart. What a model says that was meant is shown only in
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -23,6 +23,7 @@ MOST_TERMS: Final = 6  # of the question: a longer one says what it means
 WITHIN: Final = 0.2  # of the best sentence's score, for a rival's
 COVERED: Final = 0.6  # of the question's weight, by each that may be meant
 APART: Final = 3  # terms at most by which names of one pattern differ
+ASKING: Final = "how long many much when where who which what why far often old high large big can may must should"
 MOST_CHARS: Final = 120  # of a choice
 
 
@@ -44,14 +45,16 @@ def rivals(sentences: Sequence[Meant], search: SearchResult) -> tuple[DraftChoic
     """
     analyzer = analyzer_for(search.language)
     asked = set(search.idf) | set(analyzer.terms(f"{search.question} {search.searched}"))
-    if not sentences or not 1 <= len(search.idf) <= MOST_TERMS:
+    asking = set(analyzer.terms(ASKING))
+    weights = {term: weight for term, weight in search.idf.items() if term not in asking}
+    if not sentences or not 1 <= len(weights) <= MOST_TERMS:
         return ()
     best = sentences[0]
     meant = [best]
     for one in sentences[1:]:
         if len(meant) == MOST or one.score < best.score - WITHIN:
             break
-        if all(_alternative(one, other, analyzer, search) for other in meant):
+        if all(_alternative(one, other, analyzer, weights) for other in meant):
             meant.append(one)
     if len(meant) < FEWEST:
         return ()
@@ -107,12 +110,14 @@ def checked(
     return once if len(once) >= FEWEST else ()
 
 
-def _alternative(one: Meant, other: Meant, analyzer: Analyzer, search: SearchResult) -> bool:
+def _alternative(one: Meant, other: Meant, analyzer: Analyzer, weights: Mapping[str, float]) -> bool:
     """Whether both answer the same words of the question, under names of one pattern, and not the same."""
+    answered = [weights.keys() & set(analyzer.terms(f"{_name(each)} {each.text}")) for each in (one, other)]
+    share = sum(weights[term] for term in answered[0]) / (sum(weights.values()) or 1.0)
     return (
         _one_pattern(one.passage, other.passage, analyzer)
-        and _answered(one, analyzer, search) == _answered(other, analyzer, search)
-        and _weight(_answered(one, analyzer, search), search) >= COVERED
+        and answered[0] == answered[1]
+        and share >= COVERED
         and not _same(one.text, other.text, analyzer)
     )
 
@@ -127,16 +132,6 @@ def _one_pattern(one: Passage, other: Passage, analyzer: Analyzer) -> bool:
     apart = (mine - theirs, theirs - mine)
     named = all(1 <= len(own) <= APART and any(not term.isdigit() for term in own) for own in apart)
     return named and len(mine & theirs) >= max(map(len, apart))  # "Evacuation North", "Evacuation South"
-
-
-def _answered(one: Meant, analyzer: Analyzer, search: SearchResult) -> frozenset[str]:
-    """The question's words that stand in a sentence or in what names it."""
-    return frozenset(search.idf) & set(analyzer.terms(f"{_name(one)} {one.text}"))
-
-
-def _weight(terms: frozenset[str], search: SearchResult) -> float:
-    total = sum(search.idf.values())
-    return sum(search.idf[term] for term in terms) / total if total > 0 else 0.0
 
 
 def _same(one: str, other: str, analyzer: Analyzer) -> bool:

@@ -50,6 +50,8 @@ def _told(turn: Answer, answer_chars: int) -> str:
         said = " ".join(claim.text for claim in turn.claims)
         if answer_chars < NEAR_ANSWER_CHARS:
             said = turn.claims[0].text
+    elif turn.status == "clarifying":
+        said = f"It was asked back which is meant: {'; '.join(turn.choices)}"
     else:
         silent = turn.status == "abstained" and turn.missing not in (DECLINED, DECLINED_UNSEEN)
         said = "The documents do not say." if silent else "It was not answered."

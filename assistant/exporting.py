@@ -31,6 +31,8 @@ def answer_markdown(answer: Answer) -> str:
     parts = []
     if answer.status == "abstained" and answer.missing not in (DECLINED, DECLINED_UNSEEN):
         parts.append("The documents do not say.")
+    if answer.status == "clarifying":
+        parts.append("\n".join((answer.text, "", *(f"- {_one_line(choice)}" for choice in answer.choices))).rstrip())
     for claim in answer.claims:
         marks = "".join(f" [{marker}]" for marker in claim.citations)
         doubt = "" if claim.verdict == "supported" else " (no checked quotation supports this)"

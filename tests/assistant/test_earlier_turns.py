@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import uuid
+from dataclasses import replace
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -34,6 +35,11 @@ def test_what_does_not_fit_is_counted_from_the_oldest_on() -> None:
 def test_what_was_not_answered_is_said() -> None:
     assert "Answered: The documents do not say." in earlier_turns([turn("Why?")])
     assert earlier_turns([]) == ""
+
+
+def test_what_was_asked_back_is_told() -> None:
+    asked = replace(turn("Which?"), status="clarifying", choices=("Leave A", "Leave B"))
+    assert "which is meant: Leave A; Leave B" in earlier_turns([asked])
 
 
 @given(st.lists(st.tuples(st.text(max_size=400), st.lists(st.text(max_size=900), max_size=3)), max_size=12),

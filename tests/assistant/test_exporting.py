@@ -33,6 +33,11 @@ def test_markdown_has_question_claims_and_sources_and_nothing_that_loads() -> No
     assert "\n> \\# No heading" in text
 
 
+def test_what_was_asked_back_is_listed() -> None:
+    asked = answer(status="clarifying", claims=(), citations=(), text="Which?", choices=("Leave\n*A*", "Leave B"))
+    assert answer_markdown(asked) == "Which?\n\n- Leave \\*A\\*\n- Leave B\n"
+
+
 def test_json_is_the_contracts_object() -> None:
     read = json.loads(json_text("c", "T", [answer()]))
     assert read["answers"][0]["citations"][0]["quote"] == QUOTE

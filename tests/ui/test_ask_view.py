@@ -234,3 +234,13 @@ def test_a_name_in_the_question_is_offered_and_narrows_only_when_taken_up(app: A
     assert quoth.narrowings[-1] is not None and quoth.narrowings[-1].owner == "Ada"
     assert "only documents of Ada" in words(app)
     assert not [one for one in app.button if "only documents of Ada" in one.label]
+
+
+def test_the_command_numbers_what_may_be_meant(quoth: ScriptedQuoth, capsys: pytest.CaptureFixture[str]) -> None:
+    from ui.question_commands import print_answer_end
+
+    *_, answer = quoth.ask("which meeting point?", LOCAL)
+    print_answer_end(answer)
+    printed = capsys.readouterr()
+    assert printed.out.splitlines() == [answer.text, " 1. Evacuation *Northport*", " 2. Evacuation Southport"]
+    assert f"quoth ask 1 --conversation {answer.conversation}" in printed.err
