@@ -7,6 +7,7 @@ the question tells them apart. What a model says that was meant is shown only in
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -24,6 +25,7 @@ WITHIN: Final = 0.2  # of the best sentence's score, for a rival's
 COVERED: Final = 0.6  # of the question's weight, by each that may be meant
 APART: Final = 3  # terms at most by which names of one pattern differ
 ASKING: Final = "how long many much when where who which what why far often old high large big can may must should"
+_YEAR: Final = re.compile(r"(?:19|20)\d\d")
 MOST_CHARS: Final = 120  # of a choice
 
 
@@ -63,6 +65,8 @@ def rivals(sentences: Sequence[Meant], search: SearchResult) -> tuple[DraftChoic
     apart = [name - shared for name in names]
     if not all(apart) or any(asked & own for own in apart):
         return ()  # no words to tell them apart by, or the question says them
+    if any(_YEAR.fullmatch(term) for own in apart for term in own) or any(one.hit.superseded_by for one in meant):
+        return ()  # editions of one document: the answer tells of them, and marks where they disagree
     labels = _labels([one.passage for one in meant])
     if len(set(labels)) < len(labels):
         return ()

@@ -32,6 +32,8 @@ EVERYBODY = {
     "heron.md": "# Warranty of the Heron pump\n\nThe warranty of the pump lasts five years from delivery.\n",
     "travel.md": "# Travel policy\n\n## Hotels\n\nA hotel may cost up to 140 crowns a night.\n",
     "travel-old.md": "# Travel policy 2019\n\n## Hotels\n\nA hotel may cost up to 120 crowns a night.\n",
+    "costs-2022.md": "# Costs and fees policy 2022\n\nEntertaining a guest is paid up to 40 crowns per head.\n",
+    "costs.md": "# Project costs and fees\n\nEntertaining a guest is paid up to 65 crowns per head.\n",
     "parking.md": "# Parking\n\nVisitors park behind the north building.\n",
     "illness.md": "# Illness\n\nA doctor's certificate is handed in on the third day of an illness.\n",
 }
@@ -59,6 +61,7 @@ CLEAR = (
     "How is a paper jam cleared in the Basso?",
     "How long does the warranty of the Heron last?",
     "What may a hotel cost a night?",
+    "What is the limit per head for entertaining a guest?",
     "Where do visitors park?",
     "On which day is a doctor's certificate handed in?",
 )
