@@ -14,10 +14,10 @@ from assistant.grounding import LocalChecker
 from assistant.model import Answer, Answerer, ConversationId, DraftChoice
 from assistant.quoting import QuotedAnswerer
 from assistant.wire import answer_json
+from evals.bench.loopback_model import LoopbackModel
 from ingest.access import Reader
 from tests.assistant.test_model_answerer import passage
 from tests.assistant.test_model_tools import model_at
-from tests.loopback_model import LoopbackModel
 
 EVERYBODY = {
     "north.md": "# Evacuation Northport\n\n## Meeting point\n\nAfter an evacuation everybody meets at the lighthouse.\n",
