@@ -62,7 +62,8 @@ def mcp_server(quoth: Callable[[], Quoth], reader_of: ReaderOf) -> MCPServer:
         ctx: Context, question: str, conversation: str | None = None, collection: str | None = None
     ) -> dict[str, Any]:
         """Answer a question from the documents. Every sentence of `text` is proved by a quotation in `citations`;
-        status `abstained` means that the documents do not say. Pass `conversation` of an answer to ask on."""
+        status `abstained` means that the documents do not say, `clarifying` that one of `choices` must be named. Pass
+        `conversation` of an answer to ask on."""
         reader = reader_of(ctx)
         return await done(partial(_answered, quoth(), question, reader, conversation, collection))
 
