@@ -199,7 +199,7 @@ class Answering:
         key = key_of(question, found, context, self._answerers, self._checker.name, collection, narrowing)
         box: Toolbox | None = None
         if self._tools is not None and context.passages:
-            box = self._tools.box(reader, context, collection=collection, narrowing=narrowing)
+            box = self._tools.box(reader, context, collection=collection, narrowing=narrowing, caller=caller)
             context = replace(context, tools=box)
         try:
             yield Progress(f"Reading {len(context.passages)} passages")

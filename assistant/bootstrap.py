@@ -214,7 +214,7 @@ class Quoth:
         self.sign_in = sign_in_from(environ)
         pepper = settings.key_pepper or secret_text(settings.home / PEPPER_FILE, "QUOTH_KEY_PEPPER")
         self.api_keys = ApiKeys(self.database, pepper)
-        models: list[Answerer] = model_chain_from(settings.models, client, gateway=self.gateway)
+        models: list[Answerer] = model_chain_from(settings.models, client, gateway=self.gateway, prompt=settings.prompt)
         self.rewording = rewording_from(settings.models, client, redactor=redactor, gateway=self.gateway)
         if redactor:
             models = [RedactingAnswerer(one, redactor) for one in models]
@@ -488,6 +488,7 @@ def _described(settings: Settings, retrieval: RetrievalSettings) -> dict[str, An
         "embedder": settings.embedder,
         "reranker": settings.reranker,
         "checker": settings.checker,
+        "prompt": settings.prompt,
         "moderation": settings.moderation,
         "redact": settings.redact if settings.redact in ("yes", "no") else "own patterns",
         "answer_deadline_s": settings.answer_deadline_s,

@@ -18,7 +18,15 @@ from assistant.errors import ModelError, ModelMisconfigured, ModelOutputBroken, 
 from assistant.gateway import Call, Gateway, nobodys_call
 from assistant.json_stream import ArrayReader, MalformedJson
 from assistant.model import Answerer, Context, DraftChoice, DraftClaim, DraftEnd, Evidence, Usage
-from assistant.prompting import ANSWER_SCHEMA, answer_prompt, request_code, source_message, tool_message
+from assistant.prompting import (
+    ANSWER_SCHEMA,
+    USUAL_PROMPT,
+    Prompt,
+    answer_prompt,
+    request_code,
+    source_message,
+    tool_message,
+)
 from ingest.errors import ConfigurationError
 from retrieval.model import SearchResult
 
@@ -60,6 +68,7 @@ class ModelAnswerer:
         max_output_tokens: doubled once, where an answer was cut before its first claim.
         safety_identifier: a hash that stands for the end user, at most 128 characters.
         gateway: asked before each call and told of its end; none: every call goes through.
+        prompt: the rules; none: the usual ones.
     """
 
     def __init__(
@@ -71,8 +80,10 @@ class ModelAnswerer:
         max_output_tokens: int = MAX_OUTPUT_TOKENS,
         safety_identifier: str | None = None,
         gateway: Gateway | None = None,
+        prompt: Prompt | None = None,
     ) -> None:
         self._stream = stream
+        self._prompt = prompt or answer_prompt()
         self._model = model
         self._deadline_s = deadline_s
         self._max_output_tokens = max_output_tokens
@@ -87,7 +98,7 @@ class ModelAnswerer:
 
     @property
     def prompt_version(self) -> str:
-        return answer_prompt().version
+        return self._prompt.version
 
     def for_call(self, call: Call) -> ModelAnswerer:
         """This answerer for one question: in whose name it calls, and until when."""
@@ -167,7 +178,7 @@ class ModelAnswerer:
         from assistant.model_failures import REFUSED, TRUNCATED, StreamCut, coded_failure, incomplete_failure
 
         sent = json.dumps([request["input"], request.get("tools")], ensure_ascii=False)
-        prompt = answer_prompt()
+        prompt = self._prompt
         progress.sent_chars, progress.received = len(sent) + len(prompt.instructions), []
         progress.malformed, progress.may_call = None, request.get("tool_choice") == "auto"
         reader = ArrayReader("claims")
@@ -246,7 +257,7 @@ class ModelAnswerer:
                 yield claim
 
     def _request(self, message: str, room: int, with_tools: bool) -> dict[str, Any]:
-        prompt = answer_prompt()
+        prompt = self._prompt
         text: dict[str, Any] = {
             "format": {"type": "json_schema", "name": "answer", "strict": True, "schema": ANSWER_SCHEMA}
         }
@@ -282,12 +293,14 @@ def model_chain_from(
     max_output_tokens: int = MAX_OUTPUT_TOKENS,
     safety_identifier: str | None = None,
     gateway: Gateway | None = None,
+    prompt: str = USUAL_PROMPT,
 ) -> list[Answerer]:
     """The answerers that QUOTH_MODELS names, in order; none for None. The client is made once, and only if needed.
 
     Raises:
-        ConfigurationError: a name is empty or stands twice.
+        ConfigurationError: a name is empty or stands twice, or there is no such version of the prompt.
     """
+    rules = answer_prompt(prompt)
     if setting is None or not setting.strip():
         return []
     names = [name.strip() for name in setting.split(",")]
@@ -306,6 +319,7 @@ def model_chain_from(
             max_output_tokens=max_output_tokens,
             safety_identifier=safety_identifier,
             gateway=gateway,
+            prompt=rules,
         )
         for name in names
     ]

@@ -21,6 +21,7 @@ from ingest.catalog import Catalog
 from ingest.database import Database
 from ingest.document_list import Wanted, documents_by_id, list_documents
 from ingest.errors import QuothError
+from ingest.metering import Caller
 from ingest.model import Document, DocumentId, Element, Span
 from retrieval.model import SearchResult
 from retrieval.narrowing import Narrowing, documents_of
@@ -118,17 +119,24 @@ class ModelTools:
         self._limits = limits
 
     def box(
-        self, reader: Reader, context: Context, *, collection: str | None = None, narrowing: Narrowing | None = None
+        self,
+        reader: Reader,
+        context: Context,
+        *,
+        collection: str | None = None,
+        narrowing: Narrowing | None = None,
+        caller: Caller | None = None,
     ) -> ReadersTools:
         """The tools for one answer.
 
         Args:
             context: what the model is given anyway; ids go on from there.
             collection, narrowing: what the question is limited to, and so every tool.
+            caller: in whose name searching calls models; None: in the reader's, for no answer.
         """
         return ReadersTools(
             self._database, self._catalog, self._search, self._surroundings, self._count_tokens, self._limits,
-            reader, context, collection, narrowing,
+            reader, context, collection, narrowing, caller,
         )  # fmt: skip
 
 
@@ -147,7 +155,9 @@ class ReadersTools:
         context: Context,
         collection: str | None,
         narrowing: Narrowing | None,
+        caller: Caller | None = None,
     ) -> None:
+        self._caller = caller
         self._database = database
         self._catalog = catalog
         self._search = search
@@ -203,8 +213,9 @@ class ReadersTools:
 
     def _searched(self, query: str) -> ToolResult:
         found = self._search(
-            query, self._reader, k=2 * SEARCHED.max_passages, collection=self._collection, narrowing=self._narrowing
-        )
+            query, self._reader, k=2 * SEARCHED.max_passages, collection=self._collection, narrowing=self._narrowing,
+            caller=self._caller,
+        )  # fmt: skip
         room = replace(SEARCHED, max_tokens=min(SEARCHED.max_tokens, self._left_tokens))
         context = assemble(found.hits, self._reader, self._surroundings, self._count_tokens, room)
         return self._handed(context.passages)

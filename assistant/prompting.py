@@ -17,7 +17,9 @@ from importlib import resources
 from typing import Any, Final
 
 from assistant.model import Context, Passage, Rejection, ToolResult
+from ingest.errors import ConfigurationError
 
+USUAL_PROMPT: Final = "full"  # prompts/answer.md; others are prompts/answer-NAME.md
 CODE_BYTES: Final = 6
 FRAME_BYTES: Final = 256  # roles, separators and the words that introduce a schema, generously
 _LINE: Final = re.compile(r"\s+")
@@ -79,21 +81,42 @@ class Prompt:
     """The rules as sent, and a name that changes with every change of rules, schema or message form."""
 
     instructions: str
-    version: str  # "answer-" and 8 hex digits
+    version: str  # "answer-", the name of one that is not the usual, and 8 hex digits
     sent_bytes: int  # of what is sent whatever the question: rules, schema, and what the API puts around them
 
 
 @functools.cache
-def answer_prompt() -> Prompt:
-    """Read the rules of answering; the version is a hash over all that does not depend on the question."""
-    text = resources.files("assistant").joinpath("prompts/answer.md").read_text("utf-8").strip()
+def answer_prompt(name: str = USUAL_PROMPT) -> Prompt:
+    """Read the rules of answering; the version ends in a hash over all that does not depend on the question.
+
+    Args:
+        name: one of `answer_prompts()`.
+
+    Raises:
+        ConfigurationError: there is no such version.
+    """
+    if name not in answer_prompts():
+        raise ConfigurationError(
+            f"QUOTH_PROMPT_VERSION={name!r} is not a version of the prompt. There are {', '.join(answer_prompts())}."
+        )
+    file = "answer.md" if name == USUAL_PROMPT else f"answer-{name}.md"
+    text = resources.files("assistant").joinpath(f"prompts/{file}").read_text("utf-8").strip()
     every_part = Context((), 0, earlier="{earlier}", rejected=(Rejection("{claim}", "{reason}"),))
     form = source_message("{question}", every_part, code="{code}")
     handed = tool_message(ToolResult("{note}", (), ("{line}",)), "{code}")
     parts = [text, ANSWER_SCHEMA, form, handed, _UNSEEN.pattern]
     digest = hashlib.sha256(json.dumps(parts, sort_keys=True).encode())
     sent_bytes = len(text.encode()) + len(json.dumps(ANSWER_SCHEMA)) + FRAME_BYTES
-    return Prompt(text, f"answer-{digest.hexdigest()[:8]}", sent_bytes)
+    mark = "" if name == USUAL_PROMPT else f"{name}-"
+    return Prompt(text, f"answer-{mark}{digest.hexdigest()[:8]}", sent_bytes)
+
+
+@functools.cache
+def answer_prompts() -> tuple[str, ...]:
+    """The names of the versions of the rules of answering, the usual one first."""
+    files = (one.name for one in resources.files("assistant").joinpath("prompts").iterdir())
+    others = (one[len("answer-") : -len(".md")] for one in files if one.startswith("answer-") and one.endswith(".md"))
+    return (USUAL_PROMPT, *sorted(others))
 
 
 def source_message(question: str, context: Context, *, code: str | None = None) -> str:

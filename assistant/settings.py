@@ -36,6 +36,7 @@ SETTINGS: Final = (
     Setting("QUOTH_CHECKER", "local", "local, onnx:FOLDER, hub:REPO@REVISION or chat: judges support"),
     Setting("QUOTH_MODELS", "", "comma-separated chain of chat models; unset: quoted answers, no language model"),
     Setting("QUOTH_MODEL_TOOLS", "3", "turns in which a model may search and open documents for an answer; 0: none"),
+    Setting("QUOTH_PROMPT_VERSION", "full", "full or short: the rules that a model is given for answering"),
     Setting("QUOTH_MODERATION", "off", "off or openai:omni-moderation-latest: looks at questions and statements"),
     Setting("QUOTH_MODERATION_DOWN", "answer", "answer or refuse: what becomes of a text that nobody could look at"),
     Setting("QUOTH_METRICS_PORT", "", "[HOST:]PORT at which metrics can be fetched; HOST 127.0.0.1; unset: none"),
@@ -96,6 +97,7 @@ class Settings:
     checker: str
     models: str | None
     model_tools: int
+    prompt: str
     moderation: str
     moderation_down: WhenDown
     metrics: tuple[str, int] | None  # host and port
@@ -136,6 +138,7 @@ class Settings:
             checker=values["QUOTH_CHECKER"],
             models=values["QUOTH_MODELS"] or None,
             model_tools=int(_number("QUOTH_MODEL_TOOLS", values["QUOTH_MODEL_TOOLS"], 0, 10)),
+            prompt=values["QUOTH_PROMPT_VERSION"],
             moderation=values["QUOTH_MODERATION"],
             moderation_down=_when_down(values["QUOTH_MODERATION_DOWN"]),
             metrics=_place("QUOTH_METRICS_PORT", values["QUOTH_METRICS_PORT"]),

@@ -67,6 +67,7 @@ class QuothSystem:
             "embedder": self.quoth.embedder.space,
             "reranker": settings.reranker,
             "checker": self.quoth.checker.name,
+            "prompt": settings.prompt,
             "models": settings.models or "quoted",
             "abstain_below": "" if settings.abstain_below is None else f"{settings.abstain_below:g}",
             "redact": settings.redact,

@@ -11,8 +11,10 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
 
-from assistant.bootstrap import Quoth, standalone_checker
+from assistant.bootstrap import Quoth, open_quoth, standalone_checker
 from assistant.prices import prices_from
+from assistant.prompting import answer_prompt, answer_prompts
+from assistant.settings import Settings
 from evals import answers_report, checker_run, retrieval_run
 from evals.answers_run import Asking, Progress, RunOptions, cases_digest, evaluate_answers
 from evals.beir import index_beir, read_beir
@@ -25,6 +27,7 @@ from evals.judging import roc_points
 from evals.outside import Endpoint, OutsideSystem, answers_from_file, outside_facts
 from evals.roc_picture import roc_svg
 from evals.run_store import KeptRun
+from evals.side_by_side import side_by_side_json, side_by_side_table
 from ingest.errors import UsageError
 from ui import run_commands
 from ui.command_line import asking_options, command, json_option, open_store, print_json, reader_of, say
@@ -101,6 +104,22 @@ def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
     asking_options(cases)
     json_option(cases)
     cases.set_defaults(run=run_cases)
+
+    prompts = command(
+        kinds,
+        "prompts",
+        help="the same cases with several versions of the prompt, side by side, case by case",
+        example="quoth eval prompts cases.jsonl --versions full,short",
+        more="""
+            Each version is a run of its own, kept as those of `eval answers` are; the second and further ones are
+            compared with the first, by differences of the same case. Needs QUOTH_MODELS.""",
+    )
+    prompts.add_argument("cases", metavar="CASES.jsonl", type=Path)
+    prompts.add_argument("--versions", metavar="A,B", default=",".join(answer_prompts()), help="which (all there are)")
+    prompts.add_argument("--workers", type=int, default=1, metavar="N", help="cases asked at a time (1)")
+    asking_options(prompts)
+    json_option(prompts)
+    prompts.set_defaults(run=run_prompts)
 
     checker = command(
         kinds,
@@ -193,6 +212,28 @@ def outside_system(quoth: Quoth, arguments: argparse.Namespace, collection: str 
     prices, model = prices_from(quoth.settings.prices), arguments.endpoint_model
     endpoint = Endpoint(client, model, lambda given, made: prices.most_usd(model, given, made) or 0.0)
     return OutsideSystem(endpoint.ask, finder, outside_facts(f"endpoint {place}", "", model))
+
+
+def run_prompts(arguments: argparse.Namespace) -> int:
+    names = [one.strip() for one in arguments.versions.split(",")]
+    if len(names) < 2 or len(set(names)) < len(names):
+        raise UsageError(f"--versions {arguments.versions!r} must name two versions or more, each once, as full,short.")
+    for name in names:
+        answer_prompt(name)  # all must exist before the first is asked
+    if Settings.from_env(os.environ).models is None:
+        raise UsageError("Quoted answers have no prompt. Set QUOTH_MODELS to compare versions of it.")
+    runs = []
+    for name in names:
+        say(f"Version {name}")
+        with open_quoth({**os.environ, "QUOTH_PROMPT_VERSION": name}, say=say) as quoth:
+            asking = Asking(reader_of(quoth, arguments), arguments.collection)
+            options = RunOptions(arguments.workers, announce=announced, progress=watched())
+            runs.append(evaluate_answers(quoth, arguments.cases, asking, options))
+    if arguments.json:
+        print_json(side_by_side_json(names, runs))
+    else:
+        print(side_by_side_table(names, runs))
+    return 0
 
 
 def announced(estimate: Estimate, run: KeptRun) -> None:

@@ -78,6 +78,7 @@ def run_api(arguments: argparse.Namespace) -> int:
         refuse_other_hosts(arguments.host)
     port = free_port(arguments.host, arguments.port, DEFAULT_API_PORT)
     with open_store() as quoth:
+        quoth.serve_metrics()
         app = served_api(quoth, local=is_loopback(arguments.host))
         shown = "localhost" if is_loopback(arguments.host) else arguments.host
         say(f"Listening on http://{shown}:{port}; described at /api/openapi.json. Ctrl-C stops it.")

@@ -6,11 +6,13 @@ import re
 import uuid
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from assistant.model import Context, Passage
-from assistant.prompting import ANSWER_SCHEMA, answer_prompt, source_message
+from assistant.prompting import ANSWER_SCHEMA, answer_prompt, answer_prompts, source_message
+from ingest.errors import ConfigurationError
 from ingest.model import DocumentId
 
 
@@ -93,3 +95,13 @@ def test_the_schema_is_strict_everywhere() -> None:
             look(schema["items"])
 
     look(ANSWER_SCHEMA)
+
+
+def test_versions_of_the_rules_are_chosen_by_name() -> None:
+    assert answer_prompts() == ("full", "short")
+    full, short = map(answer_prompt, answer_prompts())
+    assert full == answer_prompt() and full.version != short.version and short.version.startswith("answer-short-")
+    assert len(short.instructions) < len(full.instructions) / 2
+    assert short.sent_bytes - len(short.instructions.encode()) == full.sent_bytes - len(full.instructions.encode())
+    with pytest.raises(ConfigurationError, match="QUOTH_PROMPT_VERSION='brief'.*full, short"):
+        answer_prompt("brief")
