@@ -29,12 +29,10 @@ def side_by_side_table(names: Sequence[str], runs: Sequence[AnswersRun]) -> str:
     measures = _measures(runs)
     rows = [("", *names), *((one, *(_shown(_value(run, one)) for run in runs)) for one in measures)]
     widths = [max(len(row[at]) for row in rows) for at in range(len(rows[0]))]
-    lines = [
-        "  ".join(
-            [row[0].ljust(widths[0]), *(cell.rjust(width) for cell, width in zip(row[1:], widths[1:], strict=True))]
-        )
-        for row in rows
-    ]
+    lines = []
+    for name, *values in rows:
+        cells = [value.rjust(width) for value, width in zip(values, widths[1:], strict=True)]
+        lines.append("  ".join([name.ljust(widths[0]), *cells]))
     for name, run in zip(names[1:], runs[1:], strict=True):
         lines += ["", f"{names[0]} -> {name}, by the same cases", comparison_table(compare(runs[0], run))]
     return "\n".join(lines)

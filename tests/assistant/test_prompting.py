@@ -103,5 +103,5 @@ def test_versions_of_the_rules_are_chosen_by_name() -> None:
     assert full == answer_prompt() and full.version != short.version and short.version.startswith("answer-short-")
     assert len(short.instructions) < len(full.instructions) / 2
     assert short.sent_bytes - len(short.instructions.encode()) == full.sent_bytes - len(full.instructions.encode())
-    with pytest.raises(ConfigurationError, match="QUOTH_PROMPT_VERSION='brief'.*full, short"):
+    with pytest.raises(ConfigurationError, match=r"QUOTH_PROMPT_VERSION='brief'.*full, short"):
         answer_prompt("brief")

@@ -22,7 +22,7 @@ def test_usage_shows_what_questions_cost(environ: dict[str, str], folder_of: Cal
     def quoth(*arguments: str, code: int = 0, **settings: str) -> str:
         done = subprocess.run(
             [sys.executable, "-m", "ui.command", *arguments],
-            env={**environ, **settings}, capture_output=True, text=True, timeout=120,
+            env={**environ, **settings}, capture_output=True, text=True, timeout=300,
         )  # fmt: skip
         assert done.returncode == code, done.stderr
         return done.stdout if code == 0 else done.stderr
