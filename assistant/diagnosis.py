@@ -48,6 +48,12 @@ def settings_shown(settings: Settings, environ: Mapping[str, str]) -> dict[str, 
             "origin": "environment" if given else "default",
             "meaning": "as the OpenAI SDK reads it",
         }
+    endpoint = environ.get("OTEL_EXPORTER_OTLP_ENDPOINT", "")
+    shown["OTEL_EXPORTER_OTLP_ENDPOINT"] = {
+        "value": endpoint,
+        "origin": "environment" if endpoint else "default",
+        "meaning": "collector that traces and metrics are sent to, by OTLP over HTTP; unset: none are made",
+    }
     return shown
 
 

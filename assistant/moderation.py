@@ -7,6 +7,7 @@ flagged for is kept for the record, not told to the reader.
 from __future__ import annotations
 
 import copy
+import functools
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Literal
@@ -59,14 +60,13 @@ class Moderation:
         redactor: Redactor | None = None,
         meter: Meter | None = None,
     ) -> None:
-        self._client_factory = client_factory
+        self._client = functools.cache(client_factory)  # shared by the copies
         self._model = model
         self.when_down: WhenDown = when_down
         self._deadline_s = deadline_s
         self._redactor = redactor
         self._meter = meter or Unmetered()
         self._calls = TimedCalls()
-        self._client: openai.AsyncOpenAI | None = None
         self._caller = OPERATOR
 
     @property
@@ -75,8 +75,6 @@ class Moderation:
 
     def for_caller(self, caller: Caller) -> Moderation:
         """This moderation for one answer; the connection is shared."""
-        if self._client is None:
-            self._client = self._client_factory()
         bound = copy.copy(self)
         bound._caller = caller
         return bound
@@ -93,16 +91,13 @@ class Moderation:
 
         sent = text if self._redactor is None else self._redactor.alone(text)
         within_s = self._caller.left_s(self._deadline_s)
-        if self._client is None:
-            self._client = self._client_factory()
+        client = self._client()
         with self._meter.begin(
             self._caller, "moderate", self._model, sent_bytes=len(sent.encode("utf-8", "replace")), within_s=within_s,
             free=True,
         ):  # fmt: skip
             try:
-                made = self._calls.result(
-                    self._client.moderations.create(model=self._model, input=sent), within_s=within_s
-                )
+                made = self._calls.result(client.moderations.create(model=self._model, input=sent), within_s=within_s)
                 result = made.results[0]
                 flagged = result.flagged
                 categories = result.categories.model_dump(by_alias=True) if flagged else {}

@@ -198,16 +198,16 @@ def _left_out(record: Record) -> Section:
 
 
 def _times(record: Record) -> Section:
-    facts = tuple(
-        (TIMES.get(name, name), f"{ms:,.0f} ms") for name, ms in record.answer.timings_ms.items() if ms is not None
-    )
-    return Section("Times", facts)
+    took = record.answer.timings_ms
+    named = [*TIMES, *(name for name in took if name not in TIMES)]
+    facts = [(TIMES.get(name, name), f"{ms:,.0f} ms") for name in named if (ms := took.get(name)) is not None]
+    return Section("Times", tuple(facts))
 
 
 def _settings(record: Record) -> Section:
     def flat(values: Mapping[str, Any], before: str = "") -> list[tuple[str, str]]:
         found: list[tuple[str, str]] = []
-        for name, value in values.items():
+        for name, value in sorted(values.items()):
             if isinstance(value, Mapping):
                 found += flat(value, f"{before}{name} ")
             else:

@@ -18,6 +18,7 @@ from assistant.settings import Settings
 from evals.bench.loopback_model import LoopbackModel
 from ingest.access import Reader
 from ingest.errors import ConfigurationError
+from ingest.metering import OPERATOR, in_name_of
 from ingest.redaction import redactor_from
 
 MODEL = "omni-moderation-latest"
@@ -55,6 +56,14 @@ def test_a_deadline_holds_and_the_breaker_saves_the_next_from_waiting() -> None:
         )
         told = [one.look("Leave?").failed or "" for _ in range(3)]
     assert "within 0.2 s" in told[0] and "within 0.2 s" in told[1] and "left alone" in told[2]
+
+
+def test_a_missing_key_is_a_text_that_nobody_looked_at() -> None:
+    def keyless() -> openai.AsyncOpenAI:
+        raise ConfigurationError("OPENAI_API_KEY is not set.")
+
+    judged = in_name_of(Moderation(keyless, MODEL), OPERATOR).look("Leave?")
+    assert judged.failed and "OPENAI_API_KEY" in judged.failed
 
 
 def test_settings() -> None:
