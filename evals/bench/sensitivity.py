@@ -32,6 +32,7 @@ from evals.gating import Check, bars_from, gate
 from evals.sampling import SAMPLES, load_samples
 from evals.systems import Given, QuothSystem
 from ingest.access import LOCAL, Reader
+from ingest.metering import Caller
 from ingest.model import DocumentId
 from retrieval.model import Hit, SearchResult
 from retrieval.narrowing import Narrowing
@@ -97,8 +98,11 @@ class LeakingSearch(Search):
         depth: int,
         collection: str | None = None,
         narrowing: Narrowing | None = None,
+        caller: Caller | None = None,
     ) -> SearchResult:
-        return self._inner.candidates(question, LOCAL, depth=depth, collection=collection, narrowing=narrowing)
+        return self._inner.candidates(
+            question, LOCAL, depth=depth, collection=collection, narrowing=narrowing, caller=caller
+        )
 
 
 class StaleSearch(Search):
@@ -119,9 +123,12 @@ class StaleSearch(Search):
         depth: int,
         collection: str | None = None,
         narrowing: Narrowing | None = None,
+        caller: Caller | None = None,
     ) -> SearchResult:
         return self._without(
-            self._inner.candidates(question, reader, depth=depth, collection=collection, narrowing=narrowing)
+            self._inner.candidates(
+                question, reader, depth=depth, collection=collection, narrowing=narrowing, caller=caller
+            )
         )
 
     def _without(self, found: SearchResult) -> SearchResult:
