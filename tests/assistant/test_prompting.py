@@ -101,7 +101,7 @@ def test_versions_of_the_rules_are_chosen_by_name() -> None:
     assert answer_prompts() == ("full", "short")
     full, short = map(answer_prompt, answer_prompts())
     assert full == answer_prompt() and full.version != short.version and short.version.startswith("answer-short-")
-    assert len(short.instructions) < len(full.instructions) / 2
+    assert len(short.instructions) < 0.7 * len(full.instructions)
     assert short.sent_bytes - len(short.instructions.encode()) == full.sent_bytes - len(full.instructions.encode())
     with pytest.raises(ConfigurationError, match=r"QUOTH_PROMPT_VERSION='brief'.*full, short"):
         answer_prompt("brief")
