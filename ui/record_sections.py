@@ -16,6 +16,7 @@ PURPOSES: Final[Mapping[str, str]] = {
     "repair": "put a draft right",
     "reword": "complete the question",
     "standalone": "complete the question",
+    "route": "propose a hand-off",
     "rerank": "order the passages",
     "judge": "judge a statement",
     "embed": "question to vector",
