@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from evals.answers_run import AnswersRun
 from evals.intervals import Interval, bca_mean, holm, paired_randomization
-from evals.measures import direction, measures, resources
+from evals.measures import direction, per_case
 
 SIGNIFICANT: Final = 0.05
 EQUAL: Final = 1e-9
@@ -115,13 +115,11 @@ def compare(before: AnswersRun, after: AnswersRun) -> Comparison:
         cases=len(shared),
         only_before=tuple(case for case in first if case not in shared),
         only_after=tuple(case for case in second if case not in shared),
-        differences=differences(
-            _per_case([one for one, _ in pairs]), _per_case([one for _, one in pairs]), set(shared)
-        ),
+        differences=differences(per_case([one for one, _ in pairs]), per_case([one for _, one in pairs]), set(shared)),
         by_type={
             kind: differences(
-                _per_case([one for one, other in pairs if other.type == kind]),
-                _per_case([other for _, other in pairs if other.type == kind]),
+                per_case([one for one, other in pairs if other.type == kind]),
+                per_case([other for _, other in pairs if other.type == kind]),
                 {case for case in shared if second[case].outcome.type == kind},
             )
             for kind in kinds
@@ -162,11 +160,6 @@ def differences(
             )
         )  # fmt: skip
     return tuple(made)
-
-
-def _per_case(outcomes: Sequence[Any]) -> dict[str, Mapping[str, float]]:
-    named = {**measures(outcomes), **resources(outcomes)}
-    return {name: measure.per_case for name, measure in named.items() if measure.per_case}
 
 
 def _effect(move: Sequence[float]) -> float | None:

@@ -130,8 +130,8 @@ def _bar(name: str, asked: object, kind: str | None, where: str) -> Bar:
         raise UsageError(f"{where}: what cases take is compared over all of them, not for one type.")
     if not significant and not any(key in asked for key in NUMBERS):
         raise UsageError(f"{where}: the bar of {name!r} asks for nothing.")
-    least, most, drop = (None if key not in asked else float(asked[key]) for key in NUMBERS)
-    return Bar(name, kind, least, most, drop, significant)
+    low, high, drop = (None if key not in asked else float(asked[key]) for key in NUMBERS)
+    return Bar(name, kind, low, high, drop, significant)
 
 
 def gate(run: AnswersRun, bars: Sequence[Bar], baseline: AnswersRun | None = None) -> GateResult:

@@ -159,6 +159,30 @@ def direction(name: str) -> Literal[-1, 0, 1]:
     return -1 if name in LOWER_IS_BETTER or name.startswith("latency_") else 1
 
 
+def per_case(outcomes: Sequence[Outcome]) -> dict[str, dict[str, float]]:
+    """Each measure's and each resource's value in each case to which it applies; without their intervals, which take
+    longer than all the rest.
+    """
+    found: dict[str, dict[str, float]] = {}
+    for name, mean in {**OF_ANSWERED, **OF_CASES}.items():
+        over = [one for one in outcomes if mean.applies(one) and (one.answered or name in OF_CASES)]
+        found[name] = {one.case_id: mean.score(one) for one in over}
+    for name, ratio in RATIOS.items():
+        totals = [(one, ratio.total(one)) for one in outcomes]
+        found[name] = {one.case_id: ratio.hits(one) / total for one, total in totals if total > 0}
+    for name, (applies, counts) in SHARES.items():
+        found[name] = {one.case_id: float(counts(one)) for one in outcomes if applies(one)}
+    for name, mean in OF_ANSWERED.items():
+        of_all = _zero_unless_answered(mean.score)
+        found[name + OF_ANSWERABLE] = {
+            one.case_id: of_all(one) for one in outcomes if one.answerable and mean.applies(one)
+        }
+    for name, score in RESOURCES.items():
+        timed = [one for one in outcomes if one.status != "failed" and (name != "latency_ms" or one.latency_ms)]
+        found[name] = {one.case_id: score(one) for one in timed}
+    return {name: values for name, values in found.items() if values}
+
+
 def measures(outcomes: Sequence[Outcome]) -> dict[str, Measure]:
     """Every measure by name, in the order they are shown; shares of 0 to 1. n counts cases, for ratios their items."""
     found: dict[str, Measure] = {}

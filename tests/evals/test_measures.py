@@ -29,7 +29,7 @@ from evals.case_scores import (
 from evals.correcting import JudgeRates, corrected
 from evals.gold import Place
 from evals.intervals import bootstrap_mean, bootstrap_ratio, wilson
-from evals.measures import citations_per_answer, measures
+from evals.measures import citations_per_answer, measures, per_case, resources
 from evals.outcome import Cited, GoldSeen, JudgedCitation, JudgedClaim, JudgedFact, JudgedNugget, Outcome
 from evals.risk import aurc, risk_coverage
 
@@ -164,6 +164,8 @@ def test_all_measures_over_a_run_worked_by_hand() -> None:
     assert {name: (found[name].value, found[name].n) for name in expected} == {
         name: (None if value is None else pytest.approx(value, abs=5e-5), n) for name, (value, n) in expected.items()
     }
+    whole = {**found, **resources(outcomes)}
+    assert per_case(outcomes) == {name: one.per_case for name, one in whole.items() if one.per_case}
     assert citations_per_answer(outcomes) == 1.0  # 1, 2, 0, 1
     for measure in found.values():
         assert (measure.interval is None) == (measure.value is None)
