@@ -38,6 +38,8 @@ def bootstrap_ratio(hits: Sequence[float], totals: Sequence[float]) -> Interval 
         raise ValueError("a value is not a finite number")
     if not len(top) or bottom.sum() <= 0:
         return None
+    if (top * bottom[0] == top[0] * bottom).all() and bottom[0] > 0:  # whatever is drawn, it is the same share
+        return round(float(top[0] / bottom[0]), 4), round(float(top[0] / bottom[0]), 4)
     rng = np.random.default_rng(SEED)
     drawn: list[np.ndarray] = []
     per_block = max(1, BLOCK_CELLS // len(top))
