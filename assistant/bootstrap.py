@@ -232,12 +232,13 @@ class Quoth:
                 self.database, self.catalog, self.searching.search, self.surroundings, self.embedder.count_tokens,
                 ToolLimits(rounds=settings.model_tools),
             )  # fmt: skip
+        self.answerers: list[Answerer] = [*models, QuotedAnswerer(selection)]
         self.answering = Answering(
             self.searching,
             self.surroundings,
             self.catalog,
             self.answers,
-            [*models, QuotedAnswerer(selection)],
+            self.answerers,
             self.checker,
             self.embedder.count_tokens,
             AnsweringSettings(deadline_s=settings.answer_deadline_s),

@@ -104,7 +104,9 @@ class CaseRunner:
         answer = given.answer
         context = given.context or ()
         cited = tuple(read_again(self.quoth, asker, one, given.context) for one in answer.citations)
-        said = judged(answer, context, case, self.judge)
+        # words that the store does not hold support nothing, however well they would
+        true = [one for one, seen in zip(answer.citations, cited, strict=True) if seen.matches_stored]
+        said = judged(replace(answer, citations=tuple(true)), context, case, self.judge)
         shown = {hit.document for hit in found or ()} | {one.document for one in context}
         shown |= {one.document for one in answer.citations}
         shown -= {UNKNOWN_DOCUMENT}

@@ -25,6 +25,7 @@ from evals.estimating import Estimate, duration
 from evals.gold import GoldFinder
 from evals.judging import roc_points
 from evals.outside import Endpoint, OutsideSystem, answers_from_file, outside_facts
+from evals.probing import probe_answers, probes_json, probes_table
 from evals.roc_picture import roc_svg
 from evals.run_store import KeptRun
 from evals.side_by_side import side_by_side_json, side_by_side_table
@@ -120,6 +121,19 @@ def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
     asking_options(prompts)
     json_option(prompts)
     prompts.set_defaults(run=run_prompts)
+    probes = command(
+        kinds,
+        "probes",
+        help="whether answers rest on what they cite: asked again with what was found changed",
+        example="quoth eval probes evals/samples/cases.jsonl",
+        more="""
+            Each case that is answered is asked again with its cited passages removed, with other digits in them, beside
+            passages of another question, in the opposite order, and reworded. Only the first two should change it.""",
+    )
+    probes.add_argument("cases", metavar="CASES", type=Path)
+    asking_options(probes)
+    json_option(probes)
+    probes.set_defaults(run=run_probes)
 
     checker = command(
         kinds,
@@ -192,6 +206,23 @@ def run_cases(arguments: argparse.Namespace) -> int:
     else:
         print(check_table(found))
     return 1 if found.troubles else 0
+
+
+def run_probes(arguments: argparse.Namespace) -> int:
+    cases = read_case_file(arguments.cases)
+    with open_store() as quoth, progress_bar("Probing") as bar:
+
+        def report(case: str, done: int, total: int) -> None:
+            if bar is not None:
+                bar(case, "asking", done, total)
+
+        reader = reader_of(quoth, arguments)
+        found = probe_answers(quoth, cases, reader, arguments.collection, progress=report)
+    if arguments.json:
+        print_json(probes_json(found))
+    else:
+        print(probes_table(found))
+    return 0
 
 
 def outside_system(quoth: Quoth, arguments: argparse.Namespace, collection: str | None) -> OutsideSystem | None:

@@ -11,7 +11,7 @@ from assistant.bootstrap import Quoth
 from evals.bench.compare_error import false_alarms
 from evals.bench.sensitivity import sensitivity, with_outsiders
 
-TOWNS = ("Alder", "Birch", "Cedar", "Dogwood", "Elm", "Fir")
+TOWNS = ("Alder", "Birch", "Cedar", "Dogwood", "Elm")
 THINGS = {
     "mooring": "A mooring in the port of {town} costs {n} crowns a night, and {m} crowns in the month of August.",
     "library": "The library of {town} lends {n} books at a time, and asks for them back after {m} days.",
