@@ -252,8 +252,15 @@ class Caught:
     by: tuple[Check, ...]  # the bars that were not met
 
 
-def sensitivity(quoth: Quoth, cases: Path, say: Callable[[str], None], *, reader: Reader = ASKED_BY) -> list[Caught]:
-    """Run cases without and with each fault; the first of the list is a second run without one."""
+def sensitivity(
+    quoth: Quoth, cases: Path, say: Callable[[str], None], *, only: Sequence[str] = (), reader: Reader = ASKED_BY
+) -> list[Caught]:
+    """Run cases without and with each fault; the first of the list is a second run without one.
+
+    Args:
+        only: names of faults; none: all of them. Those of retrieval show only among documents that are hard to tell
+            apart, and more of them than a few.
+    """
     bars = bars_from(dict(BARS), "the bars")
 
     def measured(system: QuothSystem | Changing) -> AnswersRun:
@@ -262,7 +269,8 @@ def sensitivity(quoth: Quoth, cases: Path, say: Callable[[str], None], *, reader
 
     baseline = measured(wired(quoth, "as it is"))
     found = []
-    for fault in [Fault("no fault", wired(quoth, "no fault")), *faults(quoth)]:
+    chosen = [fault for fault in faults(quoth) if not only or fault.name in only]
+    for fault in [Fault("no fault", wired(quoth, "no fault")), *chosen]:
         former = baseline if fault.than is None else measured(fault.than)
         result = gate(measured(fault.system), bars, former)
         found.append(Caught(fault.name, tuple(check for check in result.checks if not check.met)))
