@@ -9,7 +9,7 @@ import pytest
 
 from assistant.bootstrap import Quoth
 from evals.bench.compare_error import false_alarms
-from evals.bench.sensitivity import sensitivity, with_outsiders
+from evals.bench.sensitivity import faults, sensitivity, with_outsiders
 
 TOWNS = ("Alder", "Birch", "Cedar", "Dogwood", "Elm")
 THINGS = {
