@@ -26,7 +26,7 @@ import sys
 import threading
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Final, Literal, Self
@@ -51,6 +51,7 @@ MODES: Final = {
     "unknown-id": "its evidence names a passage that was not given",
     "paraphrase-numbers": "its quotes are true, its claims have other numbers",
     "obey": "does what instructions inside passages tell",
+    "tool-call": "calls a tool that nobody offered, then answers",
     "schema": "leaves the form that was asked for",
     "prose": "answers with a text that is not JSON",
     "refusal": "refuses",
@@ -92,6 +93,7 @@ FIELDS: Final = frozenset(  # of a request; any other is unknown
     }
 )  # fmt: skip
 CHARS_PER_TOKEN: Final = 4
+PIECE_CHARS: Final = (1, 7, 3, 12, 2)
 REFUSAL: Final = "I can't help with that."
 ROOM: Final = 4000  # from which "incomplete" completes
 
@@ -135,7 +137,8 @@ class LoopbackModel:
         mode: of models whose name does not say it; or what gives it for the message of a request.
         says: the answer to a message in a mode, in the place of `answer_of`.
         tokens_per_s: how fast text is sent, four characters being a token; none: at once.
-        fails_at: the piece of text, from 1, at which a mode that breaks a stream breaks it.
+        piece_chars: the pieces in which text is sent, over and over.
+        fails_at: the piece, from 1, at which a mode that breaks a stream breaks it.
 
     Attributes:
         requests: every body received for an answer, in order.
@@ -153,6 +156,7 @@ class LoopbackModel:
         mode: str | Callable[[str], str] = "honest",
         says: Callable[[str, str], dict[str, Any]] | None = None,
         tokens_per_s: float | None = None,
+        piece_chars: Sequence[int] = PIECE_CHARS,
         fails_at: int = 4,
         port: int = 0,
         interface: Literal["responses", "chat"] = "responses",
@@ -162,6 +166,7 @@ class LoopbackModel:
         self._mode = mode
         self._says = says or answer_of
         self._tokens_per_s = tokens_per_s
+        self._piece_chars = piece_chars
         self._fails_at = fails_at
         self.sent_at: dict[str, float] = {}
         self._shutdowns = shutdowns or {}
@@ -287,7 +292,7 @@ class LoopbackModel:
         if mode == "502-html":
             return HTMLResponse("<html><body><h1>502 Bad Gateway</h1></body></html>", 502)
         if not body.get("stream"):
-            *_, last = _events(body, mode, self.script, self._says)
+            *_, last = _events(body, mode, self.script, self._says, self._piece_chars)
             return JSONResponse(last.response.model_dump(mode="json"), headers=_headers())
         return StreamingResponse(self._stream(body, mode), media_type="text/event-stream", headers=_headers())
 
@@ -343,7 +348,7 @@ class LoopbackModel:
     ) -> AsyncIterator[bytes]:
         whole = False
         try:
-            events = self._noted(_events(body, mode, self.script, self._says))
+            events = self._noted(_events(body, mode, self.script, self._says, self._piece_chars))
             async for chunk in _faulty(events, mode, encode or response_event, self._tokens_per_s, self._fails_at):
                 yield chunk
             whole = True
@@ -661,8 +666,9 @@ def _calling(
 
 
 def _events(
-    body: dict[str, Any], mode: str, script: list[list[tuple[str, Any]]], says: Callable[[str, str], dict[str, Any]]
-) -> Iterator[Any]:
+    body: dict[str, Any], mode: str, script: list[list[tuple[str, Any]]], says: Callable[[str, str], dict[str, Any]],
+    piece_chars: Sequence[int],
+) -> Iterator[Any]:  # fmt: skip
     """The events of a response in the API's order, each with its number."""
     message = _message(body)
     asked_for = body["text"]["format"]["schema"]["properties"]
@@ -710,6 +716,16 @@ def _events(
             response=response("failed", [], error=error), sequence_number=next(numbers), type="response.failed"
         )
         return
+    if mode == "tool-call":
+        unasked = r.ResponseFunctionToolCall(
+            arguments='{"to": "anybody"}', call_id="call_1", name="send_mail", type="function_call", status="completed"
+        )
+        yield r.ResponseOutputItemAddedEvent(
+            item=unasked, output_index=1, sequence_number=next(numbers), type="response.output_item.added"
+        )
+        yield r.ResponseOutputItemDoneEvent(
+            item=unasked, output_index=1, sequence_number=next(numbers), type="response.output_item.done"
+        )
     yield r.ResponseOutputItemAddedEvent(
         item=item, output_index=0, sequence_number=next(numbers), type="response.output_item.added"
     )
@@ -728,7 +744,7 @@ def _events(
             refusal=REFUSAL, sequence_number=next(numbers), type="response.refusal.done", **place
         )
     elif mode != "late":
-        for piece in _pieces(text):
+        for piece in _pieces(text, piece_chars):
             yield r.ResponseTextDeltaEvent(
                 delta=piece, logprobs=[], sequence_number=next(numbers), type="response.output_text.delta", **place
             )
@@ -881,9 +897,9 @@ def responses_body(chat: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _pieces(text: str) -> Iterator[str]:
+def _pieces(text: str, piece_chars: Sequence[int] = PIECE_CHARS) -> Iterator[str]:
     at = 0
-    for size in itertools.cycle((1, 7, 3, 12, 2)):
+    for size in itertools.cycle(piece_chars):
         if at >= len(text):
             return
         yield text[at : at + size]

@@ -2,17 +2,20 @@
 
     python -m evals.bench.model_modes [--questions 500] [--mode NAME ...] [--wordings held-out] [--seed 1]
                                       [--squad FOLDER] [--askers 6] [--home FOLDER] [--write FILE.md]
+                                      [--results FILE.json]
 
 The documents and the claims about them are invented (evals/bench/invented_facts.py), so that it is known of each claim
 whether its quotation supports it; with --squad, questions of SQuAD 1.1 are asked over its paragraphs instead. Answers
 go the product's whole way, from the search to the kept record; only re-ranking is left out, which has no part in this.
-Each mode has a user of its own with a budget of its own.
+Each mode has a user of its own with a budget of its own. With --results, modes can be run one after the other, and the
+table is of all that the file holds.
 """
 
 from __future__ import annotations
 
 import argparse
 import itertools
+import json
 import os
 import platform
 import shutil
@@ -23,7 +26,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import date
 from pathlib import Path
 from typing import Final
@@ -31,7 +34,7 @@ from typing import Final
 from assistant.bootstrap import Quoth, open_quoth
 from evals.bench.asking import Asked, Stored, ask_all, is_kept, uncited
 from evals.bench.invented_facts import Corpus, invented
-from evals.bench.loopback_model import LoopbackModel
+from evals.bench.loopback_model import PIECE_CHARS, LoopbackModel
 from evals.bench.scripted_claims import SUPPORTED, Form, Script
 from evals.bench.squad_facts import squad_corpus
 from evals.intervals import wilson
@@ -100,7 +103,6 @@ class Outcome:
     """What a mode came to. Shares are of claims whose last byte was sent."""
 
     name: str
-    mode: Mode
     questions: int
     statuses: dict[str, int] = field(default_factory=dict)
     lost: list[str] = field(default_factory=list)
@@ -115,6 +117,10 @@ class Outcome:
     calls: int = 0
     spent_usd: float = 0.0
     wall_s: float = 0.0
+
+    @property
+    def mode(self) -> Mode:
+        return MODES[self.name]
 
     def count(self, of: Mapping[str, int], *, supported: bool) -> int:
         return sum(number for kind, number in of.items() if (kind == SUPPORTED) == supported)
@@ -136,12 +142,16 @@ def run_mode(name: str, corpus: Corpus, environ: Mapping[str, str], askers: int,
         run: tells this run's users from those of others over the same store.
     """
     mode = MODES[name]
-    outcome = Outcome(name, mode, len(corpus.facts))
+    outcome = Outcome(name, len(corpus.facts))
     script = Script(corpus, mode.form)
     faults = itertools.cycle(mode.faults)
     reader = Reader(f"{name}{run}", frozenset())
     double = LoopbackModel(
-        mode=lambda message: next(faults), says=script.says, tokens_per_s=mode.tokens_per_s, fails_at=60
+        mode=lambda message: next(faults),
+        says=script.says,
+        tokens_per_s=mode.tokens_per_s,
+        piece_chars=PIECE_CHARS if mode.tokens_per_s < FAST else (50,),
+        fails_at=7,
     )
     with double, closed_port() as nowhere:
         settings = {
@@ -262,6 +272,13 @@ def filled(corpus: Corpus, environ: Mapping[str, str], folder: Path, say: Callab
     say(f"{len(receipts)} documents, {len(corpus.facts)} questions")
 
 
+def read_results(file: Path | None) -> list[Outcome]:
+    """What earlier runs kept; nothing where there is no such file."""
+    if file is None or not file.exists():
+        return []
+    return [Outcome(**row) for row in json.loads(file.read_text("utf-8"))]
+
+
 def report(outcomes: Sequence[Outcome], arguments: argparse.Namespace) -> str:
     about = "questions of SQuAD 1.1" if arguments.squad else f"invented facts, wordings {arguments.wordings!r}"
     return "\n".join(
@@ -288,9 +305,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--askers", type=int, default=6)
     parser.add_argument("--home", type=Path, help="keep the store here between runs (a temporary folder)")
     parser.add_argument("--write", type=Path, help="write the table to this file, too")
+    parser.add_argument("--results", type=Path, help="keep what was counted here, and add to what it holds")
     parser.add_argument("--show", action="store_true", help="print what was shown or held back wrongly")
     arguments = parser.parse_args(argv)
     arguments.given = list(sys.argv[1:] if argv is None else argv)
+
+    order = {name: at for at, name in enumerate(MODES)}
 
     def say(text: str) -> None:
         print(text, file=sys.stderr, flush=True)
@@ -305,14 +325,19 @@ def main(argv: Sequence[str] | None = None) -> int:
     home = arguments.home or Path(tempfile.mkdtemp(prefix="quoth-modes-"))
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("QUOTH_", "OPENAI_"))}
     environ = {**kept, "QUOTH_HOME": str(home / "quoth")}
-    outcomes = []
+    outcomes = read_results(arguments.results)
     try:
         filled(corpus, environ, home / "documents", say)
         for name in arguments.mode or MODES:
-            outcomes.append(run_mode(name, corpus, environ, arguments.askers, run=f" {time.time():.0f}"))
-            say(f"{name}: {outcomes[-1].wall_s:.0f} s")
+            outcome = run_mode(name, corpus, environ, arguments.askers, run=f" {time.time():.0f}")
+            outcomes = sorted(
+                [*(one for one in outcomes if one.name != name), outcome], key=lambda one: order[one.name]
+            )
+            say(f"{name}: {outcome.wall_s:.0f} s")
             if arguments.show:
-                print(*outcomes[-1].shown_wrong, *outcomes[-1].dropped, sep="\n")
+                print(*outcome.shown_wrong, *outcome.dropped, sep="\n")
+            if arguments.results is not None:
+                arguments.results.write_text(json.dumps([asdict(one) for one in outcomes]), encoding="utf-8")
             if arguments.write is not None:
                 arguments.write.write_text(report(outcomes, arguments), encoding="utf-8")
     finally:
