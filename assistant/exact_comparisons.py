@@ -331,7 +331,9 @@ def negation_differs(claim: str, clauses: str, analyzer: Analyzer, *, whole: str
         predicate = scope[:1]
         by_verb = _OF_VERBS.fullmatch(word) is not None and bool(predicate) and predicate[0] in given_terms
         if by_verb and any(
-            predicate == other[:1] or (predicate[0] in rest and not _OF_VERBS.fullmatch(same))
+            predicate == other[:1]
+            or (predicate[0] in rest and not _OF_VERBS.fullmatch(same))
+            or (same.lower() == "not" and other and set(other) <= set(scope))  # "against fire but not against theft"
             for same, other, rest in given
         ):
             continue

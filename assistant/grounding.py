@@ -82,15 +82,18 @@ class LocalChecker:
         likely = FITTED.probability(signals(alike, claim, said, near, self._analyzer))
         if reason is not None:
             return Verdict(False, min(likely, REFUSED_SCORE), reason)
-        needed = self._threshold
-        shared, every = own_words(claim, said, self._analyzer)
-        if shared < min(every, len(FEW_SHARED)):
-            needed = max(needed, FEW_SHARED[shared])
+        needed = max(self._threshold, needed_for_words(claim, said, self._analyzer))
         return Verdict(likely >= needed, likely, f"the quotation supports the claim with {likely:.0%}")
 
     def release(self) -> None:
         """Give memory back; the next use takes it again."""
         self._release()
+
+
+def needed_for_words(claim: str, said: str, analyzer: Analyzer) -> float:
+    """The probability that a claim needs for how few of its own words the quotes have; 0 where they have enough."""
+    shared, every = own_words(claim, said, analyzer)
+    return FEW_SHARED[shared] if shared < min(every, len(FEW_SHARED)) else 0.0
 
 
 def plain_verdict(claim: str, quotes: Sequence[str]) -> Verdict | None:

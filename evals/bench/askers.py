@@ -67,19 +67,29 @@ def under_load(
     """Ask without a pause from so many threads, each as a reader of its own.
 
     Args:
-        halfway: done once in the middle; from then on until RECOVERED_WITHIN_S later, a ServiceError is no loss.
+        seconds: at least; with `halfway` until answers have come again, RECOVERED_WITHIN_S later at the latest.
+        halfway: done once in the middle, when something was answered; from then on until RECOVERED_WITHIN_S later, a
+            ServiceError is no loss.
     """
     load = Load(askers)
     questions = itertools.cycle([fact.question for fact in corpus.facts])
     lock = threading.Lock()
     started = time.monotonic()
-    ends = started + seconds
     away: list[float] = []
     asked: list[tuple[float, Reader, Asked]] = []
 
+    def is_back() -> bool:
+        return bool(away) and any(one.answer is not None and at > away[0] for at, _, one in list(asked))
+
+    def is_over() -> bool:
+        now = time.monotonic()
+        if halfway is None or is_back():
+            return now >= started + seconds
+        return now >= (away[0] if away else started + seconds) + RECOVERED_WITHIN_S
+
     def work(number: int) -> None:
         reader = Reader(f"asker-{number}", frozenset())
-        while time.monotonic() < ends:
+        while not is_over():
             with lock:
                 question = next(questions)
             at = time.monotonic()
@@ -91,9 +101,9 @@ def under_load(
 
     def watch() -> None:
         process = psutil.Process()
-        while time.monotonic() < ends:
+        while not is_over():
             load.memory_mb.append((time.monotonic() - started, process.memory_info().rss / 1e6))
-            if halfway is not None and not away and time.monotonic() > started + seconds / 2:
+            if halfway is not None and not away and asked and time.monotonic() > started + seconds / 2:
                 away.append(time.monotonic())
                 halfway()
             time.sleep(min(LOOK_EVERY_S, seconds / 10))
@@ -103,9 +113,11 @@ def under_load(
     for one in threads:
         one.start()
     for one in threads:
-        one.join(max(0.0, ends + PATIENCE_S - time.monotonic()))
+        one.join(max(0.0, started + seconds + 2 * RECOVERED_WITHIN_S + PATIENCE_S - time.monotonic()))
     load.wall_s = time.monotonic() - started
     load.lost += ["hung"] * sum(one.is_alive() for one in threads)
+    if halfway is not None and not is_back():
+        load.lost.append("the database did not come back")
     stored = Stored(quoth, Reader("auditor", frozenset()))
     for at, reader, each in list(asked):
         _judge(load, quoth, stored, corpus, script, at, reader, each, away[0] if away else None)

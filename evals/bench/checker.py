@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from assistant.exact_comparisons import refusals
-from assistant.grounding import REFUSED_SCORE
+from assistant.grounding import REFUSED_SCORE, needed_for_words
 from assistant.support import SupportModel, signals
 from assistant.support_weights import FITTED
 from evals.bench.abstention import fit
@@ -55,6 +55,7 @@ class Measured:
     pairs: tuple[Pair, ...]
     rows: tuple[Mapping[str, float], ...]
     refused: NDArray[np.bool_]  # by an exact comparison
+    needed: NDArray[np.float64]  # probability, at least, for how few of the claim's words the quotes have
 
     @property
     def labels(self) -> NDArray[np.bool_]:
@@ -72,7 +73,8 @@ def sampled(pairs: list[Pair], most: int | None) -> list[Pair]:
 def measured(pairs: Sequence[Pair], known: KnownSimilarities, analyzer: Analyzer) -> Measured:
     rows = [signals(known.of(pair), pair.claim, pair.said, pair.near, analyzer) for pair in pairs]
     refused = [any(True for _ in refusals(pair.claim, pair.said, pair.near, analyzer)) for pair in pairs]
-    return Measured(tuple(pairs), tuple(rows), np.array(refused))
+    needed = [needed_for_words(pair.claim, pair.said, analyzer) for pair in pairs]
+    return Measured(tuple(pairs), tuple(rows), np.array(refused), np.array(needed))
 
 
 def fitted(collections: Sequence[Measured]) -> SupportModel:
@@ -119,7 +121,7 @@ def report(name: str, one: Measured, model: SupportModel, threshold: float) -> N
     """Print a collection's measures, supported pairs against each other kind."""
     likely = np.array([model.probability(row) for row in one.rows])
     scores, labels, kinds = scores_of(one, model), one.labels, one.kinds
-    accepted = (scores >= threshold) & ~one.refused
+    accepted = (scores >= np.maximum(threshold, one.needed)) & ~one.refused
     error = calibration_error(scores, labels)
     print(f"{name}: {labels.sum()} supported of {len(labels)}; Brier {brier(scores, labels):.3f}, ECE {error:.3f}")
     kept, refused = accepted[labels].mean(), one.refused[labels].mean()
@@ -172,7 +174,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         curves[name] = roc_points(scores, one.labels)
     for name, one in collections.items():  # what is shipped has seen them all
         print("shipped, " + name, end=": ")
-        accepted = (scores_of(one, FITTED) >= FITTED.threshold) & ~one.refused
+        accepted = (scores_of(one, FITTED) >= np.maximum(FITTED.threshold, one.needed)) & ~one.refused
         print(", ".join(f"{kind} {accepted[one.kinds == kind].mean():.3f}" for kind in sorted(set(one.kinds))))
     if arguments.svg is not None:
         arguments.svg.write_text(roc_svg(curves), encoding="utf-8")

@@ -307,6 +307,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--write", type=Path, help="write the table to this file, too")
     parser.add_argument("--results", type=Path, help="keep what was counted here, and add to what it holds")
     parser.add_argument("--show", action="store_true", help="print what was shown or held back wrongly")
+    parser.add_argument("--table", action="store_true", help="ask nothing, only write what --results holds")
     arguments = parser.parse_args(argv)
     arguments.given = list(sys.argv[1:] if argv is None else argv)
 
@@ -315,6 +316,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     def say(text: str) -> None:
         print(text, file=sys.stderr, flush=True)
 
+    if arguments.table:
+        text = report(read_results(arguments.results), arguments)
+        print(text)
+        if arguments.write is not None:
+            arguments.write.write_text(text, encoding="utf-8")
+        return 0
     if arguments.squad is not None:
         if not (arguments.squad / "dev-1.1.json").is_file():
             print(f"{str(arguments.squad)!r} holds no dev-1.1.json.", file=sys.stderr)

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from assistant.exact_comparisons import missing_names, refusals
+from assistant.exact_comparisons import missing_names, own_words, refusals
 from assistant.quantities import quantities
 from ingest.analysis import Analyzer
 
@@ -40,6 +40,11 @@ def refused(claim: str, quote: str) -> list[str]:
         ("4. Leave is paid.", "Leave is paid."),
         ("U.S. rivers rise.", "American and US rivers rise."),
         ("TNF-alpha grows.", "TNF-α grows."),
+        ("Nobody younger than 16 can help.", "Helpers must be at least sixteen years old."),
+        ("A crate of up to 30 kg may be lifted.", "A crate must not weigh more than 30 kg when it is lifted."),
+        ("The kiosk is insured against fire.", "The kiosk is insured against fire but not against theft."),
+        ("The kiosk is not insured against theft.", "The kiosk is insured against fire but not against theft."),
+        ("Ann Weber leads it with Tom Brown.", "It is led by Ann Weber, Tom Brown and Eva Lind."),
     ],
 )  # fmt: skip
 def test_the_same_in_other_words_is_let_through(claim: str, quote: str) -> None:
@@ -49,6 +54,9 @@ def test_the_same_in_other_words_is_let_through(claim: str, quote: str) -> None:
 @pytest.mark.parametrize(
     ("claim", "quote"),
     [
+        ("The kiosk is insured against theft.", "The kiosk is insured against fire but not against theft."),
+        ("Nobody older than 16 can help.", "Helpers must be at least sixteen years old."),
+        ("A crate of at least 30 kg may be lifted.", "A crate must not weigh more than 30 kg when it is lifted."),
         ("At least 30 days remain.", "Up to thirty days remain."),
         ("It must exceed 40 euros.", "It is limited to €40."),
         ("Ask no earlier than nine months before the start.", "Ask at least nine months before the start."),
@@ -100,3 +108,22 @@ def test_no_sentence_refuses_itself_and_no_other_number_passes(number: int, boun
     sentence = f"The report is due {bound} {number} days of notice."
     assert refused(sentence, sentence) == []
     assert refused(sentence.replace(str(number), str(number + 1)), sentence) != []
+
+
+def test_another_name_of_the_same_document_is_not_the_one_quoted() -> None:
+    quote, around = "The ferry is run by Ann Weber.", "The ferry is run by Ann Weber. The pier is run by Tom Brown."
+    assert list(refusals("Tom Brown runs the ferry.", quote, around, ENGLISH))
+    assert not list(refusals("Ann Weber runs the ferry.", quote, around, ENGLISH))
+
+
+@pytest.mark.parametrize(
+    ("claim", "quote", "shared"),
+    [
+        ("Harwick Pier has a crane.", "Harwick Pier opens at dawn.", (0, 1)),
+        ("A crane stands on Harwick Pier.", "Harwick Pier has a crane.", (1, 2)),
+        ("It opens at half past nine.", "from 09:30", (1, 2)),
+        ("Der Kran ist rot und neu.", "Der Kran ist neu.", (4, 6)),
+    ],
+)
+def test_names_are_none_of_a_claims_own_words(claim: str, quote: str, shared: tuple[int, int]) -> None:
+    assert own_words(claim, quote, ENGLISH) == shared

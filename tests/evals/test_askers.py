@@ -18,7 +18,7 @@ pytestmark = pytest.mark.integration
 
 @pytest.fixture(scope="module")
 def corpus() -> Corpus:
-    return invented(24, seed=21)
+    return invented(12, seed=21)
 
 
 @pytest.fixture(scope="module")
@@ -41,13 +41,13 @@ def whole(load: Load) -> None:
 
 
 def test_a_few_askers_each_get_their_own_answer(own_environ: dict[str, str], corpus: Corpus) -> None:
-    load = measured(own_environ, corpus, askers=4, seconds=5)
+    load = measured(own_environ, corpus, askers=4, seconds=4)
     whole(load)
     assert not load.failed
 
 
 def test_a_database_that_is_killed_in_between_comes_back(own_environ: dict[str, str], corpus: Corpus) -> None:
-    whole(measured(own_environ, corpus, askers=3, seconds=20, restart=True))
+    whole(measured(own_environ, corpus, askers=3, seconds=4, restart=True))
 
 
 @pytest.mark.soak

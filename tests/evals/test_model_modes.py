@@ -12,7 +12,7 @@ from evals.bench.scripted_claims import SUPPORTED
 
 pytestmark = pytest.mark.integration
 
-SHORT = ("inventing", "misplacing", "unsupporting", "altering", "obeying", "truncating", "malforming", "down")
+SHORT = ("inventing", "unsupporting", "altering", "obeying", "truncating", "malforming", "down")
 
 
 @pytest.fixture(scope="module")
@@ -31,20 +31,20 @@ def modes(environ: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> 
 
 @pytest.mark.parametrize("name", SHORT)
 def test_a_mode_in_short(modes: Callable[[str, int], Outcome], name: str) -> None:
-    outcome = modes(name, 8)
+    outcome = modes(name, 6)
     assert faults_of([outcome]) == []
-    assert sum(outcome.statuses.values()) == 8
-    assert outcome.citations >= 8
+    assert sum(outcome.statuses.values()) == 6
+    assert outcome.citations >= 6
     wrong = [kind for kind in outcome.drafted if kind != SUPPORTED]
     assert bool(wrong) == (MODES[name].form != "honest")
     assert outcome.count(outcome.shown, supported=False) == 0
-    if name in ("truncating", "malforming", "down"):
+    if name in ("malforming", "down"):
         assert outcome.quoted > 0
     assert outcome.calls > 0
 
 
 def test_money_is_never_overspent_by_askers_at_once(modes: Callable[[str, int], Outcome]) -> None:
-    outcome = modes("over budget", 8)
+    outcome = modes("over budget", 6)
     assert faults_of([outcome]) == []
     assert 0 < outcome.spent_usd <= MODES["over budget"].budget_usd
 
