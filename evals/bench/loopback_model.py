@@ -147,7 +147,7 @@ class LoopbackModel:
         moderated: every text received at /v1/moderations, in order; those with the word FLAGGED in them are flagged.
         cancelled: how many streams the client left before their end.
         script: calls of tools to make before it answers, turn by turn: name and arguments (a text goes as it is).
-        sent_at: time.monotonic() at which the last byte of a claim was sent, by its text.
+        sent_at: time.monotonic() at which the last byte of a claim was sent, by the question and its text.
     """
 
     def __init__(
@@ -168,7 +168,7 @@ class LoopbackModel:
         self._tokens_per_s = tokens_per_s
         self._piece_chars = piece_chars
         self._fails_at = fails_at
-        self.sent_at: dict[str, float] = {}
+        self.sent_at: dict[tuple[str, str], float] = {}
         self._shutdowns = shutdowns or {}
         self._moderation_fault = moderation_fault
         self.moderated: list[str] = []
@@ -348,7 +348,7 @@ class LoopbackModel:
     ) -> AsyncIterator[bytes]:
         whole = False
         try:
-            events = self._noted(_events(body, mode, self.script, self._says, self._piece_chars))
+            events = self._noted(_message(body), _events(body, mode, self.script, self._says, self._piece_chars))
             async for chunk in _faulty(events, mode, encode or response_event, self._tokens_per_s, self._fails_at):
                 yield chunk
             whole = True
@@ -359,14 +359,14 @@ class LoopbackModel:
             if not whole:
                 self.cancelled += 1
 
-    def _noted(self, events: Iterator[Any]) -> Iterator[Any]:
+    def _noted(self, message: str, events: Iterator[Any]) -> Iterator[Any]:
         """The events themselves; each claim is noted when the event that completes it is about to be sent."""
-        reader = ArrayReader("claims")
+        reader, question = ArrayReader("claims"), question_of(message)
         for event in events:
             if event.type == "response.output_text.delta":
                 with contextlib.suppress(MalformedJson, TypeError, KeyError):
                     for claim in reader.feed(event.delta):
-                        self.sent_at[claim["text"]] = time.monotonic()
+                        self.sent_at[question, claim["text"]] = time.monotonic()
             yield event
 
 

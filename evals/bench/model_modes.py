@@ -172,7 +172,7 @@ def run_mode(name: str, corpus: Corpus, environ: Mapping[str, str], askers: int,
 
 
 def _look_at(
-    outcome: Outcome, asked: Sequence[Asked], hung: int, script: Script, sent_at: Mapping[str, float],
+    outcome: Outcome, asked: Sequence[Asked], hung: int, script: Script, sent_at: Mapping[tuple[str, str], float],
     quoth: Quoth, reader: Reader,
 ) -> None:  # fmt: skip
     stored = Stored(quoth, reader)
@@ -191,15 +191,16 @@ def _look_at(
         shown = {claim.text for claim in answer.claims}
         outcome.quoted += len(shown - set(drafted))
         for text, kind in drafted.items():
-            if text not in sent_at:
+            sent = sent_at.get((one.question, text))
+            if sent is None:
                 continue
             outcome.drafted[kind] = outcome.drafted.get(kind, 0) + 1
             if text in shown:
                 outcome.shown[kind] = outcome.shown.get(kind, 0) + 1
                 if kind != SUPPORTED:
                     outcome.shown_wrong.append(f"{kind}: {text} | {one.question}")
-                if one.shown_at[text] >= sent_at[text]:
-                    outcome.delays_ms.append((one.shown_at[text] - sent_at[text]) * 1000)
+                if one.shown_at[text] >= sent:
+                    outcome.delays_ms.append((one.shown_at[text] - sent) * 1000)
             elif kind == SUPPORTED:
                 reason = next((each.reason for each in answer.rejected if each.text == text), "?")
                 outcome.dropped.append(f"{text} | {one.question} | {reason}")
