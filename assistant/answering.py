@@ -518,6 +518,7 @@ class Answering:
             status, missing = "clarifying", None
         elif not draft.claims:
             status = "abstained"
+            missing = " ".join(part for part in (missing, searched_words(found)) if part)
         elif missing or draft.end is None:
             status = "partial"
             missing = missing or "The answer broke off; what is shown was verified before that."
@@ -558,6 +559,12 @@ def _with_found(context: Context) -> Context:
     if context.tools is None:
         return context
     return replace(context, passages=(*context.passages, *context.tools.passages), tools=None)
+
+
+def searched_words(found: SearchResult) -> str:
+    """What was looked through and for, in words, so that an abstention can be judged."""
+    passages = "passage" if found.readable_chunks == 1 else "passages"
+    return f"Searched {found.readable_chunks:,} {passages} that you may read for “{found.searched or found.question}”."
 
 
 def _around(passage: Passage) -> str:

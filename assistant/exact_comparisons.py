@@ -7,12 +7,15 @@ claim by itself, whatever a checker of meaning thinks of it: such a checker read
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Set
+from collections.abc import Callable, Iterator, Set
 from itertools import pairwise
 from typing import Final
 
 from assistant.quantities import MONTHS, NUMBER_WORDS, UNITS, Quantity, article_quantities, quantities
-from ingest.analysis import Analyzer
+from ingest.analysis import Analyzer, analyzer_for
+from ingest.model import Span
+
+IsName = Callable[[str, Span], bool]  # of a claim and a word that begins a sentence of it
 
 MATCHING_SHARE: Final = 0.5  # clauses that share this part of what the best clause shares are looked at too
 NEGATION_REACH: Final = 2  # content words after a "not" of the quotes that it is taken to deny
@@ -109,7 +112,9 @@ _PART_END: Final = re.compile(
     r"and (?:then|never|not|no))\b)",
     re.I,
 )
-_SENTENCE_START: Final = re.compile(r"(?:^|[.!?:]\s+|\n\s*|[“\"‘(]\s*|[-•*]\s+|^\(?\w{1,2}[.)]\s+)$")
+_SENTENCE_START: Final = re.compile(
+    r"(?:^|(?<!\bDr)(?<!\bMr)(?<!\bMrs)(?<!\bMs)(?<!\bProf)[.!?:]\s+|\n\s*|[“\"‘(]\s*|[-•*]\s+|^\(?(?!Dr|Mr|Ms)\w{1,2}[.)]\s+)$"
+)
 _LIST_MARK: Final = re.compile(r"^\s*(?:\(?\d{1,2}[.)]|[-•*])\s+(?=\S)")
 _GREEK: Final = str.maketrans(
     {
@@ -128,21 +133,23 @@ _WORD: Final = re.compile(r"[^\W_][\w'’.-]*[\w]|[^\W_]")
 _FULL_NAME: Final = re.compile(r"\b[A-Z][a-zà-ÿ]+(?:[ -][A-Z][a-zà-ÿ]+)+\b")
 _IDENTIFIER: Final = re.compile(r"(?=[\w.-]*\d)(?=[\w.-]*[A-Za-z_])[\w]+(?:[.-][\w]+)*|\w+_\w+")
 _MEASURE: Final = re.compile(r"\d+(?:[.,]\d+)?(?:[a-zA-Z]{1,3}|-[a-z]+)")  # 40mg, 12-month: quantities
+_TITLES: Final = "Dr Mr Mrs Ms Prof".split()  # noqa: SIM905
 _NOT_NAMES: Final = frozenset(
     "I A An The This That These Those It If In On At By For From To Of And Or But As Is Are Yes No".split()  # noqa: SIM905
-)
+) | {*_TITLES}
 # German writes every noun with a capital, so that capitals mark no names there.
 _GERMAN: Final = re.compile(
     r"\b(?:der|das|den|dem|des|die|und|ist|sind|nicht|ein|eine|einer|im|zu|mit|für|muss)\b", re.I
 )
 
 
-def refusals(claim: str, said: str, near: str, analyzer: Analyzer) -> Iterator[str]:
+def refusals(claim: str, said: str, near: str, analyzer: Analyzer, *, is_name: IsName | None = None) -> Iterator[str]:
     """Every exact comparison that fails, in words.
 
     Args:
         said: the quotes.
         near: the quotes with the text around them, where names may stand.
+        is_name: tells names among first words of sentences; without it, a rule does.
     """
     available = [*quantities(said), *article_quantities(said)]
     for one in missing_quantities(claim, said):
@@ -150,7 +157,7 @@ def refusals(claim: str, said: str, near: str, analyzer: Analyzer) -> Iterator[s
             yield f"the quotation bounds {one.shown!r} the other way or says it of another unit"
         else:
             yield f"{one.shown!r} of the claim is not in the quotation"
-    for name in missing_names(claim, near):
+    for name in missing_names(claim, near, is_name=is_name):
         yield f"the name {name!r} of the claim is neither in the quotation nor around it"
     swapped = swapped_name(claim, said)
     if swapped:
@@ -204,34 +211,32 @@ def _closest(one: Quantity, alike: list[Quantity]) -> list[Quantity]:
     return alike
 
 
-def missing_names(claim: str, near: str) -> list[str]:
+def missing_names(claim: str, near: str, *, is_name: IsName | None = None) -> list[str]:
     """The claim's names and identifiers that stand neither in the quotes nor around them.
 
-    A name is a capitalised word that does not begin a sentence, or begins one with "'s" or another capitalised word
-    after it; in German none can be told. An abbreviation counts as present where its letters begin words that follow
-    each other.
+    A name is a capitalised word that does not begin a sentence, or begins one and is a name there: by `is_name`, asked
+    only for words that are missing; else by what follows it, "'s" or another capitalised word. In German none can be
+    told. An abbreviation counts as present where its letters begin words that follow each other.
     """
-    claim = _LIST_MARK.sub("", claim.strip())
+    mark = _LIST_MARK.match(claim)
+    begins = mark.end() if mark else len(claim) - len(claim.lstrip())
     words = re.findall(r"\w+", _plain(near))
     present = {*words, *(one + other for one, other in pairwise(words))}  # "Ly-6C" and "TiO 2" are Ly6C and TiO2
     initials = "".join(word[0] for word in words if word[0].isalpha())
-    identifiers = [one for one in _IDENTIFIER.finditer(claim) if not _MEASURE.fullmatch(one[0])]
+    identifiers = [one for one in _IDENTIFIER.finditer(claim, begins) if not _MEASURE.fullmatch(one[0])]
     missing = [one[0] for one in identifiers if not _is_present(one[0], present)]
     if len({word.lower() for word in _GERMAN.findall(claim)}) > 1:
         return missing
-    for word in _WORD.finditer(claim):
-        if not word[0][0].isupper() or (
-            _SENTENCE_START.search(claim[: word.start()]) and not _begins_name(word, claim)
-        ):
+    for word in _WORD.finditer(claim, begins):
+        if not word[0][0].isupper():
             continue
-        for part in word[0].split("-"):
-            bare = re.sub(r"['’]s?$", "", part)
-            if not bare[:1].isupper() or bare in _NOT_NAMES or _IDENTIFIER.fullmatch(bare) or bare.lower() in MONTHS:
-                continue
-            letters = bare.replace(".", "").lower()
-            short = len(letters) > 1 and bare.replace(".", "").isupper()
-            if not (_is_present(bare, present) or (short and (letters in initials or letters in present))):
-                missing.append(bare)
+        absent = [
+            bare for part in word[0].split("-") if (bare := _bare_name(part)) and _absent(bare, present, initials)
+        ]
+        if absent and _SENTENCE_START.search(claim[begins : word.start()]):
+            named = _begins_name(word, claim) if is_name is None else _may_be_name(word) and is_name(claim, word.span())
+            absent = absent if named else []
+        missing += absent
     return missing
 
 
@@ -285,9 +290,27 @@ def own_words(claim: str, said: str, analyzer: Analyzer) -> tuple[int, int]:
     return len(words & set(analyzer.terms(said))) + matched, len(words) + len(counted)
 
 
+def _bare_name(part: str) -> str:
+    """The word as it is compared; "" where it is no name."""
+    bare = re.sub(r"['’]s?$", "", part)
+    if not bare[:1].isupper() or bare in _NOT_NAMES or _IDENTIFIER.fullmatch(bare) or bare.lower() in MONTHS:
+        return ""
+    return bare
+
+
+def _absent(bare: str, present: Set[str], initials: str) -> bool:
+    letters = bare.replace(".", "").lower()
+    short = len(letters) > 1 and bare.replace(".", "").isupper()
+    return not (_is_present(bare, present) or (short and (letters in initials or letters in present)))
+
+
+def _may_be_name(word: re.Match[str]) -> bool:
+    return bool(analyzer_for("en").terms(word[0]))  # no stop word
+
+
 def _begins_name(word: re.Match[str], claim: str) -> bool:
     """Whether a sentence's first word is a name for what follows it: "Maria's", "Maria Weber"."""
-    if not Analyzer("en").terms(word[0]):  # a stop word
+    if not _may_be_name(word):
         return False
     following = claim[word.end() :]
     return bool(re.search(r"['’]s$", word[0]) or re.match(r"(?: (?:&|and|of|de|van|von))? [A-Z][a-z]", following))

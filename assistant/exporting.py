@@ -38,7 +38,7 @@ def answer_markdown(answer: Answer) -> str:
         doubt = "" if claim.verdict == "supported" else " (no checked quotation supports this)"
         parts.append(f"{escaped(claim.text)}{marks}{doubt}")
     if answer.missing:
-        parts.append(f"Not answered: {escaped(answer.missing)}")
+        parts.append(("" if answer.status == "abstained" else "Not answered: ") + escaped(answer.missing))
     for citation in answer.citations:
         parts.append(_source(citation))
     return "\n\n".join(parts) + "\n"

@@ -13,10 +13,12 @@ from typing import Final
 
 from assistant.citing import squash
 from assistant.exact_comparisons import own_words, refusals
+from assistant.first_words import is_name
 from assistant.model import Verdict
 from assistant.support import SpanEmbedder, coverage, signals, similarities
 from assistant.support_weights import FITTED
 from ingest.analysis import Analyzer
+from ingest.model import Span
 
 COVERAGE_THRESHOLD: Final = 0.5  # of coverage alone: half of what a claim says
 MIN_QUOTED: Final = 0.25  # share of the claim that the quotes must say themselves, where no meaning is compared
@@ -52,7 +54,7 @@ class LocalChecker:
 
     @property
     def name(self) -> str:
-        return "local-coverage" if self._embedder is None else "local-2"
+        return "local-coverage" if self._embedder is None else "local-3"
 
     def check(self, claim: str, quotes: Sequence[str], *, around: Sequence[str]) -> Verdict:
         """Judge a claim against its quotes together.
@@ -69,7 +71,7 @@ class LocalChecker:
             return plain
         said = " ".join(quotes)
         near = " ".join((said, *around))
-        reason = next(refusals(claim, said, near, self._analyzer), None)
+        reason = self.refusal(claim, said, near)
         if self._embedder is None:
             quoted, covered = coverage(claim, said, near, self._analyzer)
             if reason is None and quoted < MIN_QUOTED:
@@ -84,6 +86,20 @@ class LocalChecker:
             return Verdict(False, min(likely, REFUSED_SCORE), reason)
         needed = max(self._threshold, needed_for_words(claim, said, self._analyzer))
         return Verdict(likely >= needed, likely, f"the quotation supports the claim with {likely:.0%}")
+
+    def refusal(self, claim: str, said: str, near: str) -> str | None:
+        """The first exact comparison that fails, in words.
+
+        Args:
+            said: the quotes.
+            near: the quotes with the text around them.
+        """
+        names = None if self._embedder is None else self._is_name
+        return next(refusals(claim, said, near, self._analyzer, is_name=names), None)
+
+    def _is_name(self, claim: str, word: Span) -> bool:
+        assert self._embedder is not None
+        return is_name(claim, word, self._embedder())
 
     def release(self) -> None:
         """Give memory back; the next use takes it again."""

@@ -7,10 +7,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Protocol
 
-from assistant.exact_comparisons import refusals
 from assistant.grounding import REFUSED_SCORE, LocalChecker, plain_verdict
 from assistant.model import Verdict
-from ingest.analysis import Analyzer
 from ingest.errors import ConfigurationError, ServiceError
 from ingest.metering import Caller, in_name_of
 
@@ -42,10 +40,9 @@ class GuardedChecker:
     document which talks the judge into agreeing cannot change an amount.
     """
 
-    def __init__(self, judge: Judge, local: LocalChecker, language: str = "en") -> None:
+    def __init__(self, judge: Judge, local: LocalChecker) -> None:
         self._judge = judge
         self._local = local
-        self._analyzer = Analyzer(language)
 
     def for_caller(self, caller: Caller) -> GuardedChecker:
         """This checker for one answer; only a judge that calls a model makes a difference of it."""
@@ -63,7 +60,7 @@ class GuardedChecker:
         if plain is not None:
             return plain
         said = " ".join(quotes)
-        reason = next(refusals(claim, said, " ".join((said, *around)), self._analyzer), None)
+        reason = self._local.refusal(claim, said, " ".join((said, *around)))
         if reason is not None:
             return Verdict(False, REFUSED_SCORE, reason)
         try:

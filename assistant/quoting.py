@@ -1,20 +1,20 @@
 """The answerer without a model: it selects the sentences of the best passages that answer, and says when none does.
 
 A sentence is scored by what it shares with the question in meaning (cosine of stored sentence vectors), in rare words,
-and by how well its passage was ranked. How sure the best one is decides whether to answer at all: a logistic
-combination whose weights were fitted on public questions with and without an answer (evals/bench/abstention.py).
+and by how well its passage was ranked. How sure the best one is decides whether to answer at all
+(assistant/answerability.py); evals/published/abstention.md shows what that costs and saves.
 """
 
 from __future__ import annotations
 
-import math
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
 
+from assistant.answerability import signals
+from assistant.answerability_weights import FITTED, THRESHOLD
 from assistant.asking_back import Meant, rivals
 from assistant.model import Context, DraftClaim, DraftEnd, Evidence, Passage
 from ingest.analysis import analyzer_for
@@ -23,28 +23,19 @@ from retrieval.model import Hit, SearchResult
 
 MAX_QUOTES: Final = 3
 MIN_WORDS: Final = 4  # shorter sentences are headings or fragments
-INTERCEPT: Final = -3.62
-WEIGHTS: Final = {
-    "sentence_cosine": 2.41,
-    "passage_cosine": 1.66,
-    "sentence_coverage": 1.94,
-    "passage_coverage": -0.06,
-    "rarest_absent": -0.42,
-    "kind_unmet": -0.45,
-}
 
 
 @dataclass(frozen=True, slots=True)
 class Selection:
     """How sentences are chosen; measured on public questions, see the module's text."""
 
-    coverage_weight: float = 0.5
+    coverage_weight: float = 0.3
     passage_weight: float = 0.6
     keep_within: float = 0.3  # a further quote must score at most this much below the best
     grow_within: float = 0.3  # a neighbouring sentence joins a quote when it scores at most this much below it
     max_quote_chars: int = 420  # a quote does not grow beyond this
     per_passage: int = 2  # quotes from one passage
-    threshold: float = 0.2  # of confidence; below it the documents do not say; loses 3 % of answerable SQuAD
+    threshold: float = THRESHOLD  # of confidence; below it the documents do not say
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +56,7 @@ class Candidate:
 class QuotedAnswerer:
     selection: Selection = Selection()
     name: str = "quoted"
-    prompt_version: str = "quoted-1"
+    prompt_version: str = "quoted-2"
 
     def draft(self, question: str, context: Context, search: SearchResult) -> Iterator[DraftClaim | DraftEnd]:
         candidates = sentence_candidates(context, search, self.selection)
@@ -152,44 +143,22 @@ def _grown(candidate: Candidate, by_place: Mapping[tuple[ChunkId, int], Candidat
 
 def confidence(candidates: Sequence[Candidate], search: SearchResult) -> float:
     """How likely the best sentences answer the question, in [0, 1]."""
-    if not candidates:
-        return 0.0
-    signals = confidence_signals(candidates, search)
-    logit = INTERCEPT + sum(WEIGHTS[name] * value for name, value in signals.items())
-    return 1 / (1 + math.exp(-max(-30.0, min(30.0, logit))))
+    return FITTED.probability(confidence_signals(candidates, search)) if candidates else 0.0
 
 
 def confidence_signals(candidates: Sequence[Candidate], search: SearchResult) -> dict[str, float]:
-    """What the confidence is made of, each about 0 to 1."""
+    """What the confidence is made of, of the best candidate."""
     best = candidates[0]
-    total = sum(search.idf.values()) or 1.0
-    said = set(analyzer_for(search.language).terms(" ".join((best.hit.title, *best.hit.heading, best.hit.text))))
-    absent = [weight for term, weight in search.idf.items() if term not in said]
-    return {
-        "sentence_cosine": best.cosine,
-        "passage_cosine": best.hit.scores.get("dense", 0.0),
-        "sentence_coverage": best.coverage,
-        "passage_coverage": 1 - sum(absent) / total,
-        "rarest_absent": max(absent, default=0.0) / total,
-        "kind_unmet": float(kind_unmet(search.question, best.hit.text)),
-    }
-
-
-NUMBER: Final = re.compile(
-    r"\d|\b(?:one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|twenty|thirty|half|once|twice|hundred"
-    r"|thousand|million|none|no)\b",
-    re.IGNORECASE,
-)
-ASKS_NUMBER: Final = re.compile(
-    r"\bhow (?:many|much|long|often|old|far|high|large|big)\b|\bwhat (?:percentage|share|number|amount|price)\b"
-    r"|\b(?:when|what time|which (?:day|year|date))\b",
-    re.IGNORECASE,
-)
-
-
-def kind_unmet(question: str, passage: str) -> bool:
-    """Whether the question asks for a number or a time and the passage holds none."""
-    return bool(ASKS_NUMBER.search(question)) and not NUMBER.search(passage)
+    other = next((one.score for one in candidates if one.hit.chunk != best.hit.chunk), 0.0)
+    return signals(
+        search,
+        best.hit,
+        best.at,
+        cosine=best.cosine,
+        best_cosine=max(one.cosine for one in candidates),
+        own_coverage=best.coverage,
+        margin=best.score - other,
+    )
 
 
 def _cosine(search: SearchResult, hit: Hit, at: int) -> float:

@@ -1,4 +1,4 @@
-"""ROC curves as an SVG file, which every browser shows and no package is needed for."""
+"""Curves between shares as an SVG file, which every browser shows and no package is needed for."""
 
 from __future__ import annotations
 
@@ -18,37 +18,52 @@ Curve = Sequence[tuple[float, float]]
 
 def roc_svg(curves: Mapping[str, Curve]) -> str:
     """Curves by name, each from (0, 0) to (1, 1), with the area under it in the legend."""
+    return curves_svg(
+        {f"{name}, area {area(curve):.3f}": curve for name, curve in curves.items()},
+        title="ROC of the support checker",
+        x="share of unsupported pairs that score as high",
+        y="share of supported pairs",
+        diagonal=True,
+    )
+
+
+def curves_svg(curves: Mapping[str, Curve], *, title: str, x: str, y: str, diagonal: bool = False) -> str:
+    """Curves within the unit square, by what the legend says of them.
+
+    Args:
+        x, y: what the axes say.
+        diagonal: draw where both shares are the same.
+    """
     width, height = LEFT + SIDE + 24, TOP + SIDE + 56 + 18 * len(curves)
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" width="{width}" height="{height}" '
         'font-family="sans-serif" font-size="12" role="img">',
-        "<title>ROC of the support checker</title>",
+        f"<title>{escape(title)}</title>",
         f'<rect width="{width}" height="{height}" fill="#ffffff"/>',
         f'<rect x="{LEFT}" y="{TOP}" width="{SIDE}" height="{SIDE}" fill="none" stroke="#888888"/>',
-        f'<path d="M{LEFT} {TOP + SIDE}L{LEFT + SIDE} {TOP}" stroke="#cccccc" stroke-dasharray="4 4"/>',
     ]
+    if diagonal:
+        parts.append(f'<path d="M{LEFT} {TOP + SIDE}L{LEFT + SIDE} {TOP}" stroke="#cccccc" stroke-dasharray="4 4"/>')
     for step in range(0, 11, 2):
         share = step / 10
-        x, y = _at(share, share)
-        parts.append(f'<text x="{x}" y="{TOP + SIDE + 16}" text-anchor="middle" fill="#333333">{share:.1f}</text>')
-        parts.append(f'<text x="{LEFT - 8}" y="{y + 4}" text-anchor="end" fill="#333333">{share:.1f}</text>')
+        right, up = _at(share, share)
+        parts.append(f'<text x="{right}" y="{TOP + SIDE + 16}" text-anchor="middle" fill="#333333">{share:.1f}</text>')
+        parts.append(f'<text x="{LEFT - 8}" y="{up + 4}" text-anchor="end" fill="#333333">{share:.1f}</text>')
     middle = TOP + SIDE / 2
     parts.append(
-        f'<text x="{LEFT + SIDE / 2}" y="{TOP + SIDE + 34}" text-anchor="middle" fill="#333333">'
-        "share of unsupported pairs that score as high</text>"
+        f'<text x="{LEFT + SIDE / 2}" y="{TOP + SIDE + 34}" text-anchor="middle" fill="#333333">{escape(x)}</text>'
     )
     parts.append(
         f'<text x="16" y="{middle}" text-anchor="middle" transform="rotate(-90 16 {middle})" fill="#333333">'
-        "share of supported pairs</text>"
+        f"{escape(y)}</text>"
     )
-    for number, (name, curve) in enumerate(curves.items()):
+    for number, (words, curve) in enumerate(curves.items()):
         colour = COLOURS[number % len(COLOURS)]
         path = "L".join("{:.1f} {:.1f}".format(*_at(*point)) for point in thinned(curve))
         parts.append(f'<path d="M{path}" fill="none" stroke="{colour}" stroke-width="2"/>')
-        y = TOP + SIDE + 54 + 18 * number
-        parts.append(f'<path d="M{LEFT} {y - 4}h24" stroke="{colour}" stroke-width="3"/>')
-        words = f"{name}, area {area(curve):.3f}"
-        parts.append(f'<text x="{LEFT + 32}" y="{y}" fill="#222222">{escape(words)}</text>')
+        line = TOP + SIDE + 54 + 18 * number
+        parts.append(f'<path d="M{LEFT} {line - 4}h24" stroke="{colour}" stroke-width="3"/>')
+        parts.append(f'<text x="{LEFT + 32}" y="{line}" fill="#222222">{escape(words)}</text>')
     return "\n".join([*parts, "</svg>"]) + "\n"
 
 

@@ -126,9 +126,10 @@ def _lead(answer: Answer) -> str:
     if answer.missing in (DECLINED, DECLINED_UNSEEN):
         return answer.missing.partition(": ")[2].capitalize()
     if answer.status == "abstained":
+        searched = f"{answer.missing} " if answer.missing else ""
         if answer.passages:
-            return "Nothing in them answers this. These passages come nearest:"
-        return "Nothing in them comes near this question."
+            return f"{searched}Nothing in them answers this. These passages come nearest:"
+        return f"{searched}Nothing in them comes near this question."
     if answer.status == "clarifying":
         return answer.text
     return ""

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from assistant.bootstrap import Quoth
+from assistant.handoff import Letter
 from assistant.model import Answer, Claim, ClaimShown, ConversationId
 from assistant.moderation import DECLINED, DECLINED_UNSEEN
 from assistant.wire import answer_json, search_json
@@ -130,9 +131,10 @@ def print_search(result: SearchResult, offered: Sequence[Offer], *, explain: boo
 
 def run_ask(arguments: argparse.Namespace) -> int:
     with open_store() as quoth:
+        reader = reader_of(quoth, arguments)
         events = quoth.ask(
             arguments.question,
-            reader_of(quoth, arguments),
+            reader,
             collection=arguments.collection,
             conversation=conversation_of(arguments.conversation),
             narrowing=narrowing_of(arguments),
@@ -145,6 +147,7 @@ def run_ask(arguments: argparse.Namespace) -> int:
                     print_json(answer_json(event))
                 else:
                     print_answer_end(event)
+                    print_owner(quoth.handoff.letter_of(reader, event) if event.status == "abstained" else None)
     return 0
 
 
@@ -172,6 +175,8 @@ def print_answer_end(answer: Answer) -> None:
         print(answer.missing)
     elif answer.status == "abstained":
         print("The documents you may read do not say.")
+        if answer.missing:
+            print(answer.missing)
         if answer.passages:
             print("\nNearest passages:")
         for passage in answer.passages:
@@ -184,11 +189,19 @@ def print_answer_end(answer: Answer) -> None:
         page = f", page {citation.page}" if citation.page else ""
         print(f"[{citation.marker}] {citation.title} ({citation.source}{page}, version {citation.version})")
         print(textwrap.indent(textwrap.fill(f"“{citation.quote}”", 100), "    "))
-    if answer.missing and answer.missing not in (DECLINED, DECLINED_UNSEEN):
+    if answer.missing and answer.status != "abstained" and answer.missing not in (DECLINED, DECLINED_UNSEEN):
         print(f"\nNot covered: {answer.missing}")
     if answer.degraded:
         print(f"\n{answer.degraded}", file=sys.stderr)
     print(f"conversation {answer.conversation}", file=sys.stderr)
+
+
+def print_owner(letter: Letter | None) -> None:
+    """Who owns the nearest document, and how to ask them."""
+    if letter is not None:
+        print(f"\n{letter.owner or 'Nobody'} owns the nearest document, {letter.title}.")
+        if letter.ways:
+            print(f"`quoth handoff {letter.answer}` shows what would be sent to them, and sends it once you say so.")
 
 
 def run_batch(arguments: argparse.Namespace) -> int:

@@ -2,9 +2,9 @@
 
     python -m evals.bench.checker_edits [--split held-out] [--written] [--show] [--exact]
 
-Reads our own paraphrases of the sample handbook, each edited by rule; the passage alone is the quotation, nothing stands
-around it. With --written: edited_claims.jsonl, whose true and false claims were both written by hand, on invented
-documents of other trades, with the headings that stand above the passage.
+Reads our own paraphrases of the sample handbook, each edited by rule; the passage alone is the quotation, nothing
+stands around it. With --written: edited_claims.jsonl, whose true and false claims were both written by hand, on
+invented documents of other trades, with the headings that stand above the passage.
 """
 
 from __future__ import annotations

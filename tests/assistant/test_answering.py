@@ -116,6 +116,8 @@ def test_what_the_documents_do_not_say_is_an_abstention_with_the_nearest_passage
     answer = last(list(filled.ask("Which submarine engine did the fleet of Atlantis prefer?", LOCAL)))
     assert (answer.status, answer.claims, answer.citations) == ("abstained", (), ())
     assert answer.passages and len(answer.passages) <= 3
+    assert answer.missing is not None and answer.missing.startswith("Searched ")
+    assert "for “Which submarine engine did the fleet of Atlantis prefer?”" in answer.missing
 
 
 def test_a_reader_without_the_group_gets_neither_answer_nor_nearest_passage(filled: Quoth) -> None:

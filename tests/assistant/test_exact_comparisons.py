@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from assistant.exact_comparisons import missing_names, own_words, refusals
 from assistant.quantities import quantities
 from ingest.analysis import Analyzer
+from ingest.model import Span
 
 ENGLISH = Analyzer("en")
 
@@ -83,6 +84,24 @@ def test_what_is_turned_around_is_refused(claim: str, quote: str) -> None:
 def test_a_first_word_is_a_name_where_what_follows_says_so() -> None:
     assert missing_names("Maria Weber decides.", "The manager decides.") == ["Maria", "Weber"]
     assert missing_names("Managers decide.", "The board decides.") == []
+
+
+def test_a_missing_first_word_is_a_name_where_the_one_who_is_asked_says_so() -> None:
+    asked: list[str] = []
+
+    def never(claim: str, word: Span) -> bool:
+        asked.append(claim[word[0] : word[1]])
+        return False
+
+    claim = "Moreau leads. The Lindach choir sings. Managers decide. Vadas rests."
+    assert missing_names(claim, "Managers of Vadas.", is_name=never) == ["Lindach"]
+    assert asked == ["Moreau"]  # no stop word, nothing that is there, nothing inside a sentence
+    assert missing_names(claim, "Managers of Vadas.", is_name=lambda claim, word: True) == ["Moreau", "Lindach"]
+
+
+def test_a_title_ends_no_sentence() -> None:
+    assert missing_names("Dr. Haddad answers.", "Dr. Selma Okoro answers.") == ["Haddad"]
+    assert missing_names("Dr. Okoro answers.", "Selma Okoro answers.") == []
 
 
 @pytest.mark.parametrize(

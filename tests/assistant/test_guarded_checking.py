@@ -84,7 +84,7 @@ def test_a_model_of_another_kind_is_named(
 
 
 def test_settings_name_checkers_and_unknown_ones_are_refused(tmp_path: Path) -> None:
-    assert checker_from("local", ENCODER).name == "local-2"
+    assert checker_from("local", ENCODER).name == "local-3"
     for setting in ("strong", "onnx:", "hub:owner/name@main", "chat", "http://x"):
         with pytest.raises(ConfigurationError, match="QUOTH_CHECKER"):
             checker_from(setting, ENCODER, models_folder=tmp_path)

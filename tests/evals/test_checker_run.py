@@ -54,7 +54,7 @@ def test_the_command_prints_json_and_draws_the_curve(
     monkeypatch.setenv("QUOTH_HOME", str(tmp_path / "home"))
     path = written(tmp_path, list(map(json.dumps, PAIRS)))
     assert main(["eval", "checker", str(path), "--json", "--roc", str(tmp_path / "roc.svg")]) == 0
-    assert json.loads(capsys.readouterr().out)["checker"] == "local-2"
+    assert json.loads(capsys.readouterr().out)["checker"] == "local-3"
     assert "area 1.000" in (tmp_path / "roc.svg").read_text("utf-8")
     assert main(["eval", "checker", str(tmp_path / "absent.jsonl")]) == 2
     assert not (tmp_path / "home").exists()  # no store was opened
