@@ -92,6 +92,16 @@ _HALF: Final = re.compile(
     r"(?P<of>million|billion|thousand|hour|day|year|minute|metre|kilometre|litre|kilogram|tonne)s?\b",
     re.I,
 )
+_SPOKEN_TIME: Final = re.compile(
+    r"\b(?P<hour>\w+) (?:o['’]clock(?: in the (?P<late>morning|afternoon|evening))?"
+    r"|in the (?P<part>morning|afternoon|evening)(?! shift))\b",
+    re.I,
+)
+_FRACTION: Final = re.compile(
+    r"\b(?P<count>one|two|three|four|\d|an?(?= \w+ of\b))[ -](?P<part>quarter|third|fifth|tenth)s?\b(?! (?:past|to)\b)",
+    re.I,
+)
+_PARTS: Final = {"third": 3, "quarter": 4, "fifth": 5, "tenth": 10}
 _MARKERS: Final = re.compile(r"\[\d{1,3}\]")  # citation markers
 _NUMBER: Final = re.compile(
     r"(?P<currency>us\$|[$€£¥]|\b(?:usd|eur|gbp|chf|jpy)\b)?\s?"
@@ -192,7 +202,9 @@ def quantities(text: str) -> list[Quantity]:
         text = _taken(pattern, text, found, _date)
     text = _taken(_CLOCK, text, found, _clock)
     text = _taken(_TIME, text, found, _time)
+    text = _taken(_SPOKEN_TIME, text, found, _spoken_time)
     text = _taken(_HALF, text, found, _half)
+    text = _taken(_FRACTION, text, found, _fraction)
     text = _ATTACHED.sub(r"\1 ", text)
     for match in _NUMBER.finditer(text):
         found.append(_number(match, text))
@@ -284,6 +296,24 @@ def _clock(match: re.Match[str]) -> Iterator[Quantity]:
         1 if match["way"].lower() == "past" else -1
     )
     yield _made(match, "time", {Decimal(minutes % 1440), Decimal((minutes + 720) % 1440)}, None)
+
+
+def _spoken_time(match: re.Match[str]) -> Iterator[Quantity]:
+    """Eight in the morning, five o'clock."""
+    word = match["hour"].lower()
+    hour = NUMBER_WORDS.get(word, int(word) if word.isdecimal() else 0)
+    part = (match["part"] or match["late"] or "").lower()
+    if not 1 <= hour <= 12:
+        return
+    early, late = Decimal(hour % 12 * 60), Decimal(hour % 12 * 60 + 720)
+    yield _made(match, "time", {early} if part == "morning" else {late} if part else {early, late}, None)
+
+
+def _fraction(match: re.Match[str]) -> Iterator[Quantity]:
+    """Three quarters, a third of: as a share and in percent."""
+    count = match["count"].lower()
+    share = Decimal(int(count) if count.isdecimal() else NUMBER_WORDS.get(count, 1)) / _PARTS[match["part"].lower()]
+    yield _made(match, "number", {round(share, 4), round(100 * share, 2)}, None)
 
 
 def _half(match: re.Match[str]) -> Iterator[Quantity]:

@@ -111,6 +111,14 @@ def test_ask_json_is_the_contracts_object_and_nothing_else(shell: Shell) -> None
     assert {"input_tokens", "cached_input_tokens", "output_tokens", "cost_usd"} == set(answer["usage"])
 
 
+def test_an_abstention_says_what_was_searched_and_whose_the_nearest_document_is(shell: Shell) -> None:
+    code, out, _ = shell("ask", "Which submarine engine did the fleet of Atlantis prefer?")
+    assert code == 0
+    assert "do not say" in out and "Nearest passages:" in out
+    assert "passage that you may read for “Which submarine engine" in out or "passages that you may read" in out
+    assert "owns the nearest document" in out
+
+
 def test_ask_streams_claims_and_sources_for_people(shell: Shell) -> None:
     code, out, _ = shell("ask", "How many weeks does parental leave last?")
     assert code == 0
