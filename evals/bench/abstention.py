@@ -49,6 +49,7 @@ HITS: Final = 12  # as answering searches
 FOLDS: Final = 5
 RIDGE: Final = 10.0
 HANDBOOK_COUNTS: Final = 2.0  # each question of the handbook, for its 96 are to weigh beside thousands
+POINTS: Final = (0.1, 0.2, 0.35, 0.4, 0.5, 0.6, 0.7)  # thresholds shown beside the one of the rule
 REFUSED_AT_MOST: Final = 0.1  # of the answerable questions: the rule for the threshold
 SQUAD, OTHER, HANDBOOK, CASES = "SQuAD 2.0", "SQuAD 1.1", "public handbook", "sample handbook"
 _LINK: Final = re.compile(r"\[([^\]]*)\]\([^)]*\)")
@@ -346,6 +347,25 @@ def table(rows: Sequence[Row]) -> str:
     return "\n".join(lines)
 
 
+def points_table(scored: Mapping[str, tuple[list[Seen], NDArray[np.float64]]], thresholds: Sequence[float]) -> str:
+    """Each set at each threshold: answerable refused, gold passage cited, unanswerable refused."""
+    sources = [source for source, (every, _) in scored.items() if any(one.kind != "answerable" for one in every)]
+    lines = [
+        "| Threshold | " + " | ".join(f"{one}: wrongly refused, gold cited, rightly refused" for one in sources) + " |",
+        "| --- |" + " --- |" * len(sources),
+    ]
+    for threshold in sorted(thresholds):
+        cells = []
+        for source in sources:
+            every, sure = scored[source]
+            yes, cites = (np.array([getattr(one, name) for one in every]) for name in ("kind", "cites"))
+            yes = yes == "answerable"
+            low = sure < threshold
+            cells.append(f"{low[yes].mean():.0%}, {(cites & ~low)[yes].mean():.0%}, {low[~yes].mean():.0%}")
+        lines.append(f"| {threshold:.2f} | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path)
@@ -384,11 +404,8 @@ def report(every: Sequence[Seen], *, write: bool, publish: Path | None) -> None:
         scored[source] = ([one for one in known if one.source == source], sure[of])
     scored[CASES] = (cases, np.array([model.probability(one.signals) for one in cases]))
     words = table([row_of(source, *pair, threshold) for source, pair in scored.items()])
-    at = [
-        table([row_of(CASES, *scored[CASES], t / 100)]).splitlines()[-1] + f" at {t / 100}"
-        for t in (10, 20, 30, 40, 50)
-    ]
-    print(words, f"threshold by the rule: {threshold:.2f}", *at, sep="\n")
+    points = points_table(scored, [*POINTS, threshold])
+    print(words, f"threshold by the rule: {threshold:.2f}", points, sep="\n\n")
     if write:
         body = (
             f"THRESHOLD: Final = {threshold}\nFITTED: Final = SupportModel(\n    weights={dict(model.weights)!r},\n"
@@ -412,7 +429,9 @@ def report(every: Sequence[Seen], *, write: bool, publish: Path | None) -> None:
             text = page.read_text("utf-8")
             start, end = "<!-- figures -->", "<!-- end of figures -->"
             before, after = text[: text.index(start)], text[text.index(end) :]
-            page.write_text(f"{before}{start}\n\n{words}\n\nThreshold: {threshold:.2f}.\n\n{after}", "utf-8")
+            page.write_text(
+                f"{before}{start}\n\n{words}\n\nThreshold by the rule: {threshold:.2f}.\n\n{points}\n\n{after}", "utf-8"
+            )
 
 
 if __name__ == "__main__":
