@@ -98,7 +98,7 @@ _SPOKEN_TIME: Final = re.compile(
     re.I,
 )
 _FRACTION: Final = re.compile(
-    r"\b(?P<count>one|two|three|four|\d|an?(?= \w+ of\b))[ -](?P<part>quarter|third|fifth|tenth)s?\b(?! (?:past|to)\b)",
+    r"\b(?P<count>one|two|three|four|\d)[ -](?P<part>quarter|third|fifth|tenth)s?\b(?! (?:past|to)\b)",
     re.I,
 )
 _PARTS: Final = {"third": 3, "quarter": 4, "fifth": 5, "tenth": 10}
@@ -310,9 +310,9 @@ def _spoken_time(match: re.Match[str]) -> Iterator[Quantity]:
 
 
 def _fraction(match: re.Match[str]) -> Iterator[Quantity]:
-    """Three quarters, a third of: as a share and in percent."""
+    """Three quarters: as a share and in percent."""
     count = match["count"].lower()
-    share = Decimal(int(count) if count.isdecimal() else NUMBER_WORDS.get(count, 1)) / _PARTS[match["part"].lower()]
+    share = Decimal(int(count) if count.isdecimal() else NUMBER_WORDS[count]) / _PARTS[match["part"].lower()]
     yield _made(match, "number", {round(share, 4), round(100 * share, 2)}, None)
 
 

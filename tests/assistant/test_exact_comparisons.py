@@ -35,7 +35,7 @@ def refused(claim: str, quote: str) -> list[str]:
         ("It opens before eight in the morning.", "It opens before 08:00."),
         ("It closes at six o'clock.", "It closes at 18:00."),
         ("75 percent come from the lake.", "Three quarters come from the lake."),
-        ("A third of the fee is paid.", "One third of the fee is paid."),
+        ("At least a quarter of it depends on sales.", "At least a quarter depends on sales."),
         ("Half a million rows are exported.", "500,000 rows are exported."),
         ("It is cleaned twice a year.", "Clean it 2 times a year."),
         ("Gloves must not be worn at the lathe.", "At the lathe, gloves are forbidden."),
