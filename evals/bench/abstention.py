@@ -22,6 +22,7 @@ import re
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -213,8 +214,8 @@ def look_cases(quoth: Quoth) -> Iterator[Seen | None]:
         asked = Asked(case.question, CASES, case.id, kind)
         yield seen(
             asked, found, context,
-            in_passage=lambda quote, touches=touches: touches(quote, "passage"),
-            in_answer=lambda quote, touches=touches: touches(quote, "span"),
+            in_passage=partial(touches, which="passage"),
+            in_answer=partial(touches, which="span"),
         )  # fmt: skip
 
 
@@ -257,7 +258,7 @@ def fitted(every: Sequence[Seen], threshold: float = 0.5) -> SupportModel:
     """
     names = list(every[0].signals)
     rows = np.array([[one.signals[name] for name in names] for one in every])
-    means, spreads = rows.mean(axis=0), rows.std(axis=0) + 1e-6
+    means, spreads = rows.mean(axis=0), np.maximum(rows.std(axis=0), 1e-3)
     labels = np.array([one.kind == "answerable" for one in every], float)
     counts = np.array([HANDBOOK_COUNTS if one.source == HANDBOOK else 1.0 for one in every])
     weights = fit((rows - means) / spreads, labels, RIDGE, counts)
