@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, Final
 
 from assistant.answering import Answering, AnsweringSettings
@@ -95,13 +96,13 @@ def probe_answers(
             continue
         other = asked[(at + 1) % len(asked)]
         beside = quoth.searching.search(other.question, asker, k=DISTRACTORS, collection=collection).hits
-        again = {
-            "removed": lambda found, first=first: _without(found, first),
-            "distracted": lambda found, beside=beside: _with(found, beside),
+        again: dict[str, Edit] = {
+            "removed": partial(_without, answer=first),
+            "distracted": partial(_with, beside=beside),
             "reordered": lambda found: replace(found, hits=found.hits[::-1]),
         }
         if any(any(character.isdigit() for character in one.quote) for one in first.citations):
-            again["swapped"] = lambda found, first=first: _swapped(found, first)
+            again["swapped"] = partial(_swapped, answer=first)
         answers = {name: _ask(quoth, case, asker, collection, edit) for name, edit in again.items()}
         reworded = replace(case, question=f"Could you please tell me this: {case.question}")
         answers["reworded"] = _ask(quoth, reworded, asker, collection, lambda found: found)
