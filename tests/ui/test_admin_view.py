@@ -34,7 +34,9 @@ def at(app: AppTest, section: str) -> AppTest:
 
 def words(app: AppTest) -> str:
     shown = [*app.text, *app.caption, *app.success, *app.error, *app.markdown]
-    return "\n".join(str(one.value).replace("\\", "") for one in shown) + "\n".join(frame.value.to_csv() for frame in app.dataframe)
+    return "\n".join(str(one.value).replace("\\", "") for one in shown) + "\n".join(
+        frame.value.to_csv() for frame in app.dataframe
+    )
 
 
 def button(app: AppTest, label: str) -> None:

@@ -38,11 +38,11 @@ def faults(page: Any, where: str) -> list[str]:
 
 @pytest.mark.parametrize(("scheme", "width", "height"), [("light", 1440, 900), ("dark", 390, 844)])
 def test_no_page_has_a_serious_fault(
-    browser: Any,
+    browser: Any,  # noqa: F811
     address: str,
     scheme: Any,
     width: int,
-    height: int,  # noqa: F811
+    height: int,
 ) -> None:
     context = browser.new_context(viewport={"width": width, "height": height}, color_scheme=scheme)
     page = context.new_page()
