@@ -23,7 +23,7 @@ def asked(quoth: Quoth, tmp_path_factory: pytest.TempPathFactory) -> Quoth:
     (folder / "board.txt").write_text("The board meets in the tower on the first Monday of the month.\n")
     list(quoth.pipeline.add([folder / "pier.txt"], owner="harbour"))
     list(quoth.pipeline.add([folder / "board.txt"], owner="bo", readers=["board"]))
-    for question in ("Who designed the pier's lighthouse lamps?", "Who designed the lighthouse lamps of the pier?"):
+    for question in ("Who designed the lighthouse lamps?", "Who paints the lighthouse lamps?"):
         *_, answer = quoth.ask(question, ADA)
         assert isinstance(answer, Answer) and answer.status == "abstained"
     *_, answer = quoth.ask("When does the pier open?", ADA)

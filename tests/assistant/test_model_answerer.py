@@ -229,6 +229,7 @@ def test_every_mode_of_the_stand_in_is_looked_at() -> None:
         "stubborn",
         "no-tools",
         "own-words",
+        "tool-call",
         "asks-back",
         "asks-nonsense",
     }
