@@ -313,9 +313,7 @@ def looked_at(
                 box = page.get_by_test_id("stChatInputTextArea")
                 box.fill(question)
                 box.press("Enter")
-                page.wait_for_function(
-                    "n => (document.body.innerText.match(/checked word for word/g) || []).length >= n", arg=number
-                )
+                page.get_by_text("checked word for word").nth(number - 1).wait_for()  # it looks into components
                 page.locator("button.marker").last.click()
                 page.wait_for_timeout(300)  # what would be fetched late
                 page.locator("button.marker").last.press("Escape")

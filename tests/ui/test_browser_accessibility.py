@@ -27,6 +27,10 @@ def address(quoth: Quoth, environ: dict[str, str], tmp_path_factory: Any) -> Ite
 
 
 def faults(page: Any, where: str) -> list[str]:
+    # what is about to be drawn anew is dimmed for a moment
+    page.wait_for_function("!document.querySelector('[data-stale=true]')")
+    page.locator('[data-testid="stApp"][data-test-script-state="notRunning"]').wait_for()
+    page.wait_for_timeout(400)
     found = Axe().run(page).response["violations"]
     return [
         f"{where}: {one['id']}: {node['html'][:120]}"
