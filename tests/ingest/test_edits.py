@@ -185,7 +185,7 @@ def costs(counting: Any, seed: str, edits: int) -> Counter[int]:
 
 
 def test_one_edited_paragraph_costs_few_chunks(counting: CountingEmbedder) -> None:
-    found = costs(counting, "short", 50)
+    found = costs(counting, "short", 25)
     assert max(found) <= AT_MOST, sorted(found.items())
     assert found[0] < 5  # the edits do change something
 
@@ -288,7 +288,7 @@ def edit_and_compare(quoth: Quoth, folder: Path, *, edits: int, per_add: int, ad
 
 @pytest.mark.integration
 def test_edits_leave_the_index_that_starting_anew_makes(quoth: Quoth, tmp_path: Path) -> None:
-    found = edit_and_compare(quoth, tmp_path, edits=40, per_add=5, adds_per_compare=4)
+    found = edit_and_compare(quoth, tmp_path, edits=18, per_add=6, adds_per_compare=3)
     assert found["compared"] == 2
     assert sum(found["embedded"][1:]) < found["chunks"] * len(found["embedded"]) / 2  # most vectors were kept
     assert found["vectors"] < BATCH_NOISE and found["sentence_vectors"] < BATCH_NOISE, found

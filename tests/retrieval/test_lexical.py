@@ -119,7 +119,7 @@ def shelf(quoth: Quoth) -> Iterator[Shelf]:
 def test_scores_are_exact_after_anything_that_may_happen(shelf: Shelf) -> None:
     for _ in range(25):
         shelf.add()
-    for at in range(160):
+    for at in range(80):
         shelf.step()
         if at % 4 == 0:
             shelf.check(READERS[at // 4 % len(READERS)])
