@@ -31,7 +31,7 @@ class Selection:
 
     coverage_weight: float = 0.3
     passage_weight: float = 0.6
-    keep_within: float = 0.3  # a further quote must score at most this much below the best
+    keep_within: float = 0.15  # a further quote must score at most this much below the best
     grow_within: float = 0.3  # a neighbouring sentence joins a quote when it scores at most this much below it
     max_quote_chars: int = 420  # a quote does not grow beyond this
     per_passage: int = 2  # quotes from one passage
