@@ -26,7 +26,8 @@ import psycopg
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from sqlalchemy import URL, text
 
-from ingest import storing
+from ingest import audit, storing
+from ingest.access import LOCAL
 from ingest.database import PROVISION, Database
 from ingest.errors import ServiceError, UsageError
 from ingest.originals import Originals
@@ -103,6 +104,9 @@ def backup(
             out.flush()
             os.fsync(out.fileno())
         half.rename(file)
+        with database.owning() as connection:
+            told = {"documents": documents, "originals": len(held), "missing": len(lacking)}
+            audit.record(connection, LOCAL, "store.backup", None, told)
     except OSError as error:
         raise UsageError(f"{str(file)!r} could not be written ({error.strerror}). Free some space.") from error
     finally:

@@ -3,33 +3,25 @@
 from __future__ import annotations
 
 import importlib.metadata
-import shutil
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
 from sqlalchemy import text
 
+from assistant import machine_checks, store_checks
+from assistant.machine_checks import Check
 from assistant.model_checks import model_states
 from assistant.model_client import VARIABLES, client_from, has_credential
 from assistant.prices import prices_from
 from assistant.settings import SETTINGS, Settings
-from ingest import postgres
+from assistant.sign_in import sign_in_from
+from ingest import postgres, queueing
 from ingest.access import LOCAL
-from ingest.errors import QuothError
-
-MIN_FREE_BYTES = 500_000_000
-
-
-@dataclass(frozen=True, slots=True)
-class Check:
-    name: str
-    ok: bool
-    detail: str
-    cure: str = ""
+from ingest.database import Database
+from ingest.errors import ConfigurationError, QuothError
 
 
 def settings_shown(settings: Settings, environ: Mapping[str, str]) -> dict[str, dict[str, str]]:
@@ -62,11 +54,15 @@ def diagnose(settings: Settings, environ: Mapping[str, str]) -> Iterator[Check]:
     from assistant.bootstrap import Quoth
 
     yield Check("python", sys.version_info >= (3, 11), sys.version.split()[0], "Use Python 3.11 or newer.")
-    yield _disk(settings)
+    yield machine_checks.disk(settings)
+    yield machine_checks.home_writable(settings.home)
+    yield from machine_checks.private_files(settings.home)
+    yield from machine_checks.limits(settings)
+    yield from _doors(settings, environ)
     try:
         quoth = Quoth(settings, environ, lambda said: None)
     except QuothError as error:
-        yield Check("store", False, str(error), "Mend what the message names, then run `quoth doctor` again.")
+        yield store_checks.unreachable(settings.database_url, error)
         return
     with quoth:
         if settings.database_url is None:
@@ -84,8 +80,43 @@ def diagnose(settings: Settings, environ: Mapping[str, str]) -> Iterator[Check]:
             f"{len(stale)} documents were indexed by an earlier version. A worker brings them up to date (`quoth up`, "
             "`quoth worker`); or run `quoth reindex --all`.",
         )
+        yield from store_checks.store_checks(quoth)
         yield from _parts(quoth)
         yield _models(settings, environ)
+
+
+def worker_alive(settings: Settings, environ: Mapping[str, str]) -> Check:
+    """Whether some process takes files in, as a health check of containers asks; quick, and prepares nothing.
+
+    Raises:
+        ConfigurationError: there is no database server that could be asked.
+    """
+    if settings.database_url is None:
+        raise ConfigurationError("`quoth doctor --worker` asks the database of QUOTH_DATABASE_URL, which is unset.")
+    database = Database(settings.database_url)
+    try:
+        with database.working() as connection:
+            alive = queueing.worker_alive(connection)
+    finally:
+        database.close()
+    return Check("worker", alive, "alive" if alive else "none alive", "Start `quoth up` or `quoth worker`.")
+
+
+def _doors(settings: Settings, environ: Mapping[str, str]) -> Iterator[Check]:
+    """How people and programs come in, and where what leaves goes to."""
+    try:
+        sign_in = sign_in_from(environ)
+    except ConfigurationError as error:
+        yield Check("sign-in", False, str(error), "Mend what the message names; Quoth does not start without.")
+        return
+    for check in (
+        machine_checks.issuer(sign_in),
+        machine_checks.public_address(settings, sign_in),
+        machine_checks.metrics_port(settings),
+        machine_checks.mail_server(environ),
+    ):
+        if check is not None:
+            yield check
 
 
 def _models(settings: Settings, environ: Mapping[str, str]) -> Check:
@@ -106,14 +137,6 @@ def _models(settings: Settings, environ: Mapping[str, str]) -> Check:
         "; ".join(state.told(today) for state in states),
         "Name models in QUOTH_MODELS that go on, and give every price in QUOTH_PRICES where a limit is in USD.",
     )
-
-
-def _disk(settings: Settings) -> Check:
-    place = settings.home
-    while not place.exists():
-        place = place.parent
-    free = shutil.disk_usage(place).free
-    return Check("disk", free > MIN_FREE_BYTES, f"{free / 1e9:.1f} GB free at {place}", "Free some space.")
 
 
 def _parts(quoth) -> Iterator[Check]:  # type: ignore[no-untyped-def]

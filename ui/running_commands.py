@@ -17,9 +17,11 @@ import urllib.error
 import urllib.request
 import webbrowser
 from collections.abc import Callable
+from dataclasses import asdict
 
 from assistant.bootstrap import Quoth
-from assistant.diagnosis import Check, diagnose, settings_shown
+from assistant.diagnosis import diagnose, settings_shown, worker_alive
+from assistant.machine_checks import Check
 from assistant.settings import Settings
 from assistant.sign_in import sign_in_from
 from evals.sampling import load_samples
@@ -55,6 +57,9 @@ def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
         "doctor",
         help="list every setting and check that all parts work",
         example="quoth doctor\nquoth doctor --json",
+    )
+    doctor.add_argument(
+        "--worker", action="store_true", help="only whether a worker lives, for health checks; exit code 0 or 3"
     )
     json_option(doctor)
     doctor.set_defaults(run=run_doctor)
@@ -200,17 +205,21 @@ def run_down(arguments: argparse.Namespace) -> int:
 
 def run_doctor(arguments: argparse.Namespace) -> int:
     settings = Settings.from_env(os.environ)
+    if arguments.worker:
+        check = worker_alive(settings, os.environ)
+        print(check.detail)
+        return 0 if check.ok else 3
     checks = list(diagnose(settings, os.environ))
     if arguments.json:
         print_json(
             {
                 "settings": settings_shown(settings, os.environ),
-                "checks": [{"name": c.name, "ok": c.ok, "detail": c.detail, "cure": c.cure} for c in checks],
+                "checks": [asdict(check) for check in checks],
             }
         )
     else:
         print_diagnosis(settings, checks)
-    return 0 if all(check.ok for check in checks) else 3
+    return 0 if all(check.ok or check.kind == "advice" for check in checks) else 3
 
 
 def print_diagnosis(settings: Settings, checks: list[Check]) -> None:
@@ -220,6 +229,7 @@ def print_diagnosis(settings: Settings, checks: list[Check]) -> None:
         print(f"  {name:24} {shown['value'] or '(unset)'}  ({shown['origin']})"[: max(width, 60)])
     print("\nChecks")
     for check in checks:
-        print(f"  {'ok  ' if check.ok else 'FAIL'}  {check.name}: {check.detail}")
+        mark = "ok  " if check.ok else "FAIL" if check.kind == "fault" else "note"
+        print(f"  {mark}  {check.name}: {check.detail}")
         if not check.ok and check.cure:
             print(f"        {check.cure}")
