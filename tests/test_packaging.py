@@ -5,10 +5,12 @@ from __future__ import annotations
 import base64
 import hashlib
 import importlib.util
+import itertools
 import json
 import os
 import re
 import shutil
+import socket
 import subprocess
 import sys
 import tomllib
@@ -24,6 +26,9 @@ import yaml
 from packaging.markers import default_environment
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
+
+from assistant.settings import NAMES, Settings
+from ui.command import parser
 
 ROOT = Path(__file__).parents[1]
 LOCKS = ("requirements.lock", "requirements-test.lock")
@@ -351,7 +356,7 @@ def compose() -> dict[str, Any]:
 
 
 def test_compose_names_only_what_it_defines(compose: dict[str, Any]) -> None:
-    assert set(compose) == {"services", "volumes"}
+    assert set(compose) == {"services", "volumes", "x-quoth"}
     for service in compose["services"].values():
         assert ("image" in service) != ("build" in service)
         assert set(service.get("depends_on", {})) <= set(compose["services"])
@@ -362,7 +367,8 @@ def test_compose_names_only_what_it_defines(compose: dict[str, Any]) -> None:
 
 def test_compose_waits_for_a_healthy_database(compose: dict[str, Any]) -> None:
     database = compose["services"]["db"]
-    assert compose["services"]["app"]["depends_on"] == {"db": {"condition": "service_healthy"}}
+    for name in ("app", "worker", "api"):
+        assert compose["services"][name]["depends_on"] == {"db": {"condition": "service_healthy"}}
     assert "--host=127.0.0.1" in database["healthcheck"]["test"], "the socket answers before the database is ready"
     assert set(database["environment"]["POSTGRES_INITDB_ARGS"].split()) >= {
         "--locale-provider=builtin",
@@ -375,13 +381,50 @@ def test_compose_shows_nothing_to_the_network_and_knows_no_password(compose: dic
     database, app = compose["services"]["db"], compose["services"]["app"]
     assert all(port.startswith("127.0.0.1:") for port in database["ports"])
     assert app["network_mode"] == "host" and "ports" not in app, "published ports do not reach a container's loopback"
-    assert "--host" not in app.get("command", "") and "0.0.0.0" not in (ROOT / "Dockerfile").read_text(encoding="utf-8")
+    assert "0.0.0.0" not in (ROOT / "Dockerfile").read_text(encoding="utf-8")
+    for service in compose["services"].values():  # elsewhere only by a setting, which Quoth refuses without sign-in
+        hosts = [one for before, one in itertools.pairwise(service["command"]) if before == "--host"]
+        assert set(hosts) <= {"${QUOTH_HOST:-127.0.0.1}"}
     assert database["environment"]["POSTGRES_PASSWORD"].startswith("${POSTGRES_PASSWORD:?")
     # The app takes the port that the database publishes, and the product's settings are spelt as it knows them.
     port = re.search(r"\$\{POSTGRES_PORT:-\d+\}", database["ports"][0])
     address = f"@127.0.0.1:{port[0]}/{database['environment']['POSTGRES_DB']}" if port else None
     assert address and address in app["environment"]["QUOTH_DATABASE_URL"]
-    assert set(app["environment"]) == {"QUOTH_HOME", "QUOTH_DATABASE_URL"}
+    assert {"QUOTH_HOME", "QUOTH_DATABASE_URL"} <= set(app["environment"]) <= NAMES
+    Settings.from_env({name: compose_default(value) for name, value in app["environment"].items()})
+
+
+def compose_default(text: str) -> str:
+    """A value as compose reads it where nothing is set."""
+    return re.sub(r"\$\{\w+(?::-([^}]*))?\}", lambda found: found[1] or "x", text)
+
+
+def test_compose_runs_and_asks_commands_that_there_are(compose: dict[str, Any]) -> None:
+    for name in ("app", "worker", "api"):
+        service = compose["services"][name]
+        for command in (service["command"], service["healthcheck"]["test"][1:]):
+            words = [compose_default(word) for word in command]
+            if words[0] == "quoth":
+                parser().parse_args(words[1:])
+            else:
+                assert words[:2] == ["python", "-c"]
+                compile(words[2], name, "exec")
+                assert re.search(r":(\d+)/api/ready", words[2])[1] in service["command"]  # type: ignore[index]
+
+
+def test_every_service_is_bounded_and_starts_again(compose: dict[str, Any]) -> None:
+    for service in compose["services"].values():
+        assert service["restart"] == "unless-stopped" and service["healthcheck"]["retries"] > 1
+        assert re.fullmatch(r"\d+g", compose_default(service["mem_limit"]))
+        assert float(compose_default(service["cpus"])) >= 1
+
+
+def test_a_health_check_fails_where_nothing_answers(compose: dict[str, Any]) -> None:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    script = compose["services"]["app"]["healthcheck"]["test"][3].replace("8501", str(port))
+    assert subprocess.run([sys.executable, "-c", script], capture_output=True, check=False).returncode == 1
 
 
 def test_the_image_copies_what_exists_and_leaves_secrets_out() -> None:
