@@ -80,6 +80,10 @@ SETTINGS: Final = (
     Setting("QUOTH_PUBLIC_URL", "", "address that people reach the app by; unset: http://localhost and its port"),
     Setting("QUOTH_COOKIE_SECRET", "", "signs the app's cookies; unset: QUOTH_HOME/cookies.key", secret=True),
     Setting("QUOTH_KEY_PEPPER", "", "what API keys are hashed with; unset: QUOTH_HOME/keys.pepper", secret=True),
+    Setting("QUOTH_SLACK_SIGNING_SECRET", "", "what Slack signs its requests with; unset: no Slack", secret=True),
+    Setting("QUOTH_SLACK_BOT_TOKEN", "", "what Quoth shows Slack, xoxb-...", secret=True),
+    Setting("QUOTH_LOG", "text", "text or json: the form of lines in the log"),
+    Setting("QUOTH_LOG_LEVEL", "error", "debug, info, warning or error: from where on something is logged"),
     Setting("QUOTH_REQUESTS_PER_MINUTE", "240", "requests of one caller to the API in a minute"),
     Setting("QUOTH_ANSWER_DEADLINE_S", "60", "seconds after which a model's answer is given up"),
     Setting("QUOTH_ABSTAIN_BELOW", "", "confidence below which quoted answers abstain, 0 to 1; unset: as calibrated"),
@@ -114,6 +118,7 @@ class Settings:
     public_url: str | None
     cookie_secret: str | None
     key_pepper: str | None
+    slack: tuple[str, str] | None  # signing secret and bot token
     requests_per_minute: float
     origins: Mapping[str, str]  # by variable: "environment" or "default"
 
@@ -164,6 +169,7 @@ class Settings:
             public_url=values["QUOTH_PUBLIC_URL"].rstrip("/") or None,
             cookie_secret=_secret("QUOTH_COOKIE_SECRET", values["QUOTH_COOKIE_SECRET"]),
             key_pepper=_secret("QUOTH_KEY_PEPPER", values["QUOTH_KEY_PEPPER"]),
+            slack=_slack(values["QUOTH_SLACK_SIGNING_SECRET"], values["QUOTH_SLACK_BOT_TOKEN"]),
             requests_per_minute=_number("QUOTH_REQUESTS_PER_MINUTE", values["QUOTH_REQUESTS_PER_MINUTE"], 1, 1_000_000),
             origins={s.name: "environment" if environ.get(s.name, "").strip() else "default" for s in SETTINGS},
         )
@@ -180,6 +186,12 @@ def _secret(name: str, value: str) -> str | None:
             f"{name} must have at least {SHORTEST_SECRET} characters. `openssl rand -hex 32` makes one."
         )
     return value or None
+
+
+def _slack(secret: str, token: str) -> tuple[str, str] | None:
+    if bool(secret) != bool(token):
+        raise ConfigurationError("Set both QUOTH_SLACK_SIGNING_SECRET and QUOTH_SLACK_BOT_TOKEN, or neither.")
+    return (secret, token) if secret else None
 
 
 def _yes(name: str, value: str) -> bool:

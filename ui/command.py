@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import argparse
-import logging
 import os
 import signal
 import sys
@@ -29,6 +28,7 @@ from ui import (
     usage_commands,
     version_commands,
 )
+from ui.log_lines import start_logging
 
 DONE: Final = 0
 IN_PART: Final = 1
@@ -48,7 +48,6 @@ Quoth answers from your own documents and proves every sentence with a quotation
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code. Results go to stdout, progress and errors to stderr."""
     _utf8_streams()
-    logging.basicConfig(level=logging.ERROR, stream=sys.stderr)  # what people need is printed; the rest is in results
     arguments = parser().parse_args(argv)
     run: Callable[[argparse.Namespace], int] = arguments.run
     interruption = Interruption()
@@ -85,6 +84,7 @@ class Interruption:
 def carried_out(run: Callable[[argparse.Namespace], int], arguments: argparse.Namespace) -> int:
     """Run a command; turn what went wrong into a sentence and an exit code."""
     try:
+        start_logging(os.environ)  # errors, unless more is wanted: what people need is printed
         return run(arguments)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -84,8 +84,8 @@ def run_api(arguments: argparse.Namespace) -> int:
         say(f"Listening on http://{shown}:{port}; described at /api/openapi.json. Ctrl-C stops it.")
         server = uvicorn.Server(
             uvicorn.Config(
-                app, host=arguments.host, port=port, log_level="warning", server_header=False, lifespan="on",
-                timeout_graceful_shutdown=10,
+                app, host=arguments.host, port=port, log_level="warning", log_config=None, server_header=False,
+                lifespan="on", timeout_graceful_shutdown=10,
             )
         )  # fmt: skip
         server.run()

@@ -16,6 +16,7 @@ from assistant.sign_in import sign_in_from
 from ingest.errors import ConfigurationError, QuothError
 from ingest.secret_files import secret_text
 from ui.api.serving import ApiBeside
+from ui.log_lines import start_logging
 from ui.server import SecurityHeaders
 from ui.shared_store import close_store, shared_store
 
@@ -25,6 +26,8 @@ API = ApiBeside()
 @asynccontextmanager
 async def lifespan(app: st.App) -> AsyncIterator[None]:
     """Open the store before the first visitor comes; close it when the server ends."""
+    with suppress(ConfigurationError):  # which the first page says
+        start_logging(os.environ)
     async with AsyncExitStack() as running:
         with suppress(QuothError):  # the first page says it in words
             await API.start(await asyncio.to_thread(shared_store), running)

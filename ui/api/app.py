@@ -19,6 +19,7 @@ from ingest.errors import QuothError
 from ui.api import documents, health, openai_door, problems, questions
 from ui.api.guards import Guards
 from ui.api.identity import Identities, Throttle, caller_of
+from ui.api.slack_door import SlackDoor, slack_router
 from ui.mcp_server import mcp_over_http
 from ui.server import MAX_UPLOAD_MB
 
@@ -39,6 +40,7 @@ def api_app(
     local: bool,
     hosts: frozenset[str] | None,
     requests_per_minute: float,
+    slack: Callable[[Throttle], SlackDoor] | None = None,
 ) -> FastAPI:
     """The application.
 
@@ -46,6 +48,7 @@ def api_app(
         quoth: the store, opened at the first request that needs it.
         local: a request without identity is `local`; only for a server that nobody but this machine reaches.
         hosts: the names this server goes by; None: any.
+        slack: makes the door that Slack sends to; None: there is none.
     """
     server, over_http = mcp_over_http(quoth)
 
@@ -64,6 +67,8 @@ def api_app(
     problems.install(app)
     for router in (health.router, questions.router, documents.router, openai_door.router):
         app.include_router(router)
+    if slack is not None:
+        app.include_router(slack_router(slack(app.state.throttle)))
     app.router.routes.append(Route("/mcp", endpoint=Identified(over_http)))
     app.add_middleware(Guards, hosts=hosts, upload_bytes=MAX_UPLOAD_MB * 1_000_000 * 2)
     return app

@@ -10,6 +10,8 @@ from urllib.parse import urlsplit
 
 from starlette.exceptions import HTTPException
 
+from ui.log_lines import REQUEST_ID
+
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
@@ -48,6 +50,7 @@ class Guards:
         headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope.get("headers", ())}
         request_id = uuid.uuid4().hex
         scope.setdefault("state", {})["request_id"] = request_id
+        REQUEST_ID.set(request_id)
         upload = scope["method"] == "POST" and headers.get("content-type", "").startswith("multipart/form-data")
         most = self._upload_bytes if upload else SMALL_BODY
         refusal = self._foreign(headers) or _length_refusal(headers.get("content-length"), most)

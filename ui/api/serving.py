@@ -12,6 +12,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from assistant.bootstrap import Quoth
 from assistant.sign_in import BearerTokens
 from ui.api.app import PATHS, api_app
+from ui.api.slack_door import SlackApi, SlackDoor
 
 THIS_MACHINE: Final = frozenset({"localhost", "127.0.0.1", "::1"})
 
@@ -23,6 +24,7 @@ def served_api(quoth: Quoth, *, local: bool) -> FastAPI:
         local: only this machine reaches the server: without sign-in, its user needs no key.
     """
     sign_in = quoth.sign_in
+    slack = quoth.settings.slack
     return api_app(
         lambda: quoth,
         lambda: quoth.api_keys,
@@ -30,6 +32,9 @@ def served_api(quoth: Quoth, *, local: bool) -> FastAPI:
         local=local and sign_in is None,
         hosts=THIS_MACHINE if local and sign_in is None else None,
         requests_per_minute=quoth.settings.requests_per_minute,
+        slack=None
+        if slack is None
+        else lambda throttle: SlackDoor(lambda: quoth, SlackApi(slack[1]), slack[0], throttle),
     )
 
 
