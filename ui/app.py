@@ -14,7 +14,7 @@ import streamlit as st
 
 from ingest.errors import QuothError, trace_of
 from ui import wording
-from ui.views import admin_view, ask_view, documents_view, record_view, search_view
+from ui.views import admin_view, ask_view, documents_view, evaluation_view, record_view, search_view
 from ui.visitor import show_leaving, visitor
 
 if TYPE_CHECKING:
@@ -60,8 +60,15 @@ def main(quoth: Quoth) -> None:
         icon=":material/tune:",
         url_path="administration",
     )
+    evaluation = st.Page(
+        partial(evaluation_view.show, quoth, caller),
+        title="Evaluation",
+        icon=":material/science:",
+        url_path="evaluation",
+    )
     show_leaving(caller)
-    pages = [ask, search, *([documents] if can_add else []), record, *([administration] if caller.may("admin") else [])]
+    pages = [ask, search, *([documents] if can_add else []), record]
+    pages += [*([evaluation] if caller.may("evaluator") else []), *([administration] if caller.may("admin") else [])]
     page = st.navigation(pages, position="top")
     with errors_in_words():
         page.run()
