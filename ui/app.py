@@ -43,9 +43,17 @@ def main(quoth: Quoth) -> None:
         partial(record_view.show, quoth, reader), title="How answers were made", icon=":material/receipt_long:",
         url_path="record", visibility="hidden",
     )  # fmt: skip
-    can_add = caller.may("owner")
+    can_add, can_evaluate = caller.may("owner"), caller.may("evaluator")
+    evaluation = st.Page(
+        partial(evaluation_view.show, quoth, caller),
+        title="Evaluation",
+        icon=":material/science:",
+        url_path="evaluation",
+    )
     ask = st.Page(
-        partial(ask_view.show, quoth, reader, documents if can_add else None, record),
+        partial(
+            ask_view.show, quoth, reader, documents if can_add else None, record, evaluation if can_evaluate else None
+        ),
         title="Ask",
         icon=":material/forum:",
         url_path="ask",
@@ -60,15 +68,9 @@ def main(quoth: Quoth) -> None:
         icon=":material/tune:",
         url_path="administration",
     )
-    evaluation = st.Page(
-        partial(evaluation_view.show, quoth, caller),
-        title="Evaluation",
-        icon=":material/science:",
-        url_path="evaluation",
-    )
     show_leaving(caller)
     pages = [ask, search, *([documents] if can_add else []), record]
-    pages += [*([evaluation] if caller.may("evaluator") else []), *([administration] if caller.may("admin") else [])]
+    pages += [*([evaluation] if can_evaluate else []), *([administration] if caller.may("admin") else [])]
     page = st.navigation(pages, position="top")
     with errors_in_words():
         page.run()

@@ -12,11 +12,13 @@ from assistant.callers import Caller
 from assistant.model import Answer
 from evals.case_record import CaseRecord
 from evals.case_words import questions_of, shown_hits, words_at, words_of_case
+from evals.reviewing import Reviews
 from evals.run_store import KeptRun, Runs
 from ingest.errors import UsageError
 from retrieval.model import STAGES
 from ui import wording
 from ui.record_sections import OUT_OF_REACH, STAGE_NAMES, TIMES
+from ui.review_panel import show_override
 from ui.run_cache import measured_run
 from ui.run_panel import CASE, RUN, run_name
 
@@ -66,13 +68,15 @@ def show_cases(quoth: Quoth, caller: Caller) -> None:
         return
     questions = questions_of(quoth.database, run.records)
     shown = _filtered(run.records, questions)
-    case = _table(shown, questions, kept.id)
+    said = {case: given[-1].verdict or "" for case, given in Reviews(quoth.database).overrides(kept.id).items()}
+    case = _table(shown, questions, said, kept.id)
     if case is None:
         st.caption("Select a case to see its answer, what was found, and where it went wrong.")
         return
     st.query_params[CASE] = case.case_id
     st.divider()
     show_case(quoth, caller, case, questions.get(case.case_id, ""))
+    show_override(quoth, caller, kept.id, case.case_id, list(LOST_AT))
 
 
 def _filtered(records: Sequence[CaseRecord], questions: Mapping[str, str]) -> list[CaseRecord]:
@@ -94,7 +98,9 @@ def _filtered(records: Sequence[CaseRecord], questions: Mapping[str, str]) -> li
     ]
 
 
-def _table(shown: Sequence[CaseRecord], questions: Mapping[str, str], run: str) -> CaseRecord | None:
+def _table(
+    shown: Sequence[CaseRecord], questions: Mapping[str, str], said: Mapping[str, str], run: str
+) -> CaseRecord | None:
     if not shown:
         st.caption("No case is like that.")
         return None
@@ -104,6 +110,7 @@ def _table(shown: Sequence[CaseRecord], questions: Mapping[str, str], run: str) 
                 "Case": one.case_id,
                 "Question": wording.shortened(questions.get(one.case_id, "(not kept any more)"), 300),
                 "What happened": one.failure_class,
+                "People say": said.get(one.case_id, ""),
                 "Type": one.outcome.type or "",
                 "Status": one.outcome.status,
                 "Statements": len(one.outcome.claims),
@@ -173,9 +180,8 @@ def _answer(case: CaseRecord, answer: Answer | None) -> None:
         with st.container(border=True, gap="xxsmall", key=f"claim-{at}"):
             st.text(claim.text if claim else f"Statement {at + 1}")
             said = "not judged" if not judged.judged else ("supported" if judged.supported else "not supported")
-            colour = "green" if judged.judged and judged.supported else "red"
             with st.container(horizontal=True, vertical_alignment="center"):
-                st.badge(f"judge: {said}", color=colour)
+                st.badge(f"judge: {said}", color="green" if judged.judged and judged.supported else "red")
                 if claim and at < len(case.claim_scores):
                     st.caption(f"checker {case.claim_scores[at]:.2f}")
             if claim and claim.reason:

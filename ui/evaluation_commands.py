@@ -7,6 +7,7 @@ import os
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
@@ -24,6 +25,7 @@ from evals.correcting import corrected_json, corrected_rates, corrected_table, j
 from evals.estimating import Estimate, duration
 from evals.gold import GoldFinder
 from evals.judging import roc_points
+from evals.kept_cases import KeptCases, cases_jsonl
 from evals.outside import Endpoint, OutsideSystem, answers_from_file, outside_facts
 from evals.probing import probe_answers, probes_json, probes_table
 from evals.roc_picture import roc_svg
@@ -95,13 +97,14 @@ def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
     cases = command(
         kinds,
         "cases",
-        help="whether cases can be measured: where their gold stands now, and what of it is gone",
-        example="quoth eval cases cases.jsonl",
+        help="whether cases can be measured, or with no FILE the case files that the store keeps",
+        example="quoth eval cases cases.jsonl\nquoth eval cases --export conversations > cases.jsonl",
         more="""
             FILE is JSONL, CSV, SQuAD's JSON or a folder in BEIR form. Exit code 1 when a gold quote cannot be found in
             the current version of its document, or its asker may not read it.""",
     )
-    cases.add_argument("cases", metavar="FILE", type=Path)
+    cases.add_argument("cases", metavar="FILE", type=Path, nargs="?")
+    cases.add_argument("--export", metavar="NAME[@VERSION]", help="print a kept file of cases as JSONL")
     asking_options(cases)
     json_option(cases)
     cases.set_defaults(run=run_cases)
@@ -198,6 +201,10 @@ def run_answers(arguments: argparse.Namespace) -> int:
 
 
 def run_cases(arguments: argparse.Namespace) -> int:
+    if arguments.cases is None:
+        return _export_cases(arguments) if arguments.export else _list_cases(arguments)
+    if arguments.export:
+        raise UsageError("--export prints a file that the store keeps. Leave FILE out.")
     cases = read_case_file(arguments.cases)
     with open_store() as quoth:
         found = check_cases(quoth, cases, reader_of(quoth, arguments), arguments.collection)
@@ -206,6 +213,33 @@ def run_cases(arguments: argparse.Namespace) -> int:
     else:
         print(check_table(found))
     return 1 if found.troubles else 0
+
+
+def _list_cases(arguments: argparse.Namespace) -> int:
+    with open_store() as quoth:
+        found = KeptCases(quoth.database).files()
+    for one in found:
+        if arguments.json:
+            print_json({**asdict(one), "made_at": one.made_at.isoformat()})
+        else:
+            print(f"{one.file}@{one.version}  {one.cases:5} cases  {one.made_at:%Y-%m-%d %H:%M}  {one.made_by}")
+    if not found:
+        say("No file of cases is kept. The page Evaluation makes cases of conversations.")
+    return 0
+
+
+def _export_cases(arguments: argparse.Namespace) -> int:
+    name, at, number = arguments.export.partition("@")
+    if at and not number.isdecimal():
+        raise UsageError(f"--export {arguments.export!r} must be NAME or NAME@VERSION, as conversations@3.")
+    with open_store() as quoth:
+        reader = reader_of(quoth, arguments)
+        found = KeptCases(quoth.database).cases(name, reader, version=int(number) if at else None)
+    sys.stdout.write(cases_jsonl(found))
+    lost = sum(bool(one.lost) for one in found)
+    if lost:
+        say(f"{lost} of {len(found)} cases are left out: their quotations are gone, or this reader may not read them.")
+    return 1 if lost else 0
 
 
 def run_probes(arguments: argparse.Namespace) -> int:

@@ -20,6 +20,7 @@ from evals.outcome import Measure
 from evals.run_store import KeptRun, Runs
 from ingest.errors import UsageError
 from ui import wording
+from ui.review_panel import show_judged_by_people
 from ui.run_cache import measured_run
 
 if TYPE_CHECKING:
@@ -169,6 +170,7 @@ def _one(quoth: Quoth, caller: Caller, kept: KeptRun, run: AnswersRun | None, sa
         st.caption("Nothing of it is done yet.")
     else:
         _numbers(run)
+        show_judged_by_people(quoth, run)
         _files(quoth, caller, run)
     _delete(quoth, caller, kept, said)
 

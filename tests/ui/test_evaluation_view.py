@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 from streamlit.testing.v1 import AppTest
 
 from assistant.bootstrap import Quoth
 from assistant.callers import Caller
-from evals.answers_run import AnswersRun, Asking, RunOptions, evaluate_answers
-from evals.run_store import Runs
+from evals.answers_run import Asking, evaluate_answers, load_run
+from evals.case_record import from_json, to_json
+from evals.kept_cases import KeptCases
+from evals.reviewing import ClaimKey, Reviews
+from evals.run_store import KeptRun, Runs
 from ingest.access import LOCAL, Reader
 from ui.run_panel import run_lines
 
@@ -50,20 +54,29 @@ def script(quoth, caller):  # type: ignore[no-untyped-def]  # its source is run 
 
 
 @pytest.fixture(scope="module")
-def runs(quoth: Quoth, tmp_path_factory: pytest.TempPathFactory) -> tuple[AnswersRun, AnswersRun]:
-    """The same cases twice: with the documents, and after a while without half of the knowledge."""
+def runs(quoth: Quoth, tmp_path_factory: pytest.TempPathFactory) -> tuple[KeptRun, KeptRun]:
+    """The cases as they are answered, and a later run in which the first of them was not."""
     for name, text, readers in DOCUMENTS:
         root = tmp_path_factory.mktemp("documents")
         (root / name).write_text(text, encoding="utf-8")
         list(quoth.pipeline.add([root], readers=readers))
     file = tmp_path_factory.mktemp("cases") / "cases.jsonl"
     file.write_text("".join(json.dumps(case) + "\n" for case in CASES), encoding="utf-8")
-    first = evaluate_answers(quoth, file, Asking(LOCAL))
-    return first, evaluate_answers(quoth, file, Asking(LOCAL), RunOptions(fresh=True))
+    first = evaluate_answers(quoth, file, Asking(LOCAL)).kept
+    kept = Runs(quoth.database)
+    later = kept.begin(replace(first.facts, settings={**first.facts.settings, "models": "gpt-x"}))
+    for at, stored in kept.records(first.id).items():
+        one = from_json(stored)
+        if one.case_id == "leave":
+            silent = replace(one.outcome, status="abstained", claims=(), citations=())
+            one = replace(one, outcome=silent, failure_class="wrongly abstained", answer=None)
+        kept.keep(later.id, at, one.case_id, to_json(one))
+    kept.finish(later.id)
+    return first, kept.find(later.id)
 
 
 @pytest.fixture
-def app(quoth: Quoth, runs: tuple[AnswersRun, AnswersRun]) -> AppTest:
+def app(quoth: Quoth, runs: tuple[KeptRun, KeptRun]) -> AppTest:
     return AppTest.from_function(script, args=(quoth, EVALUATOR), default_timeout=60).run()
 
 
@@ -88,7 +101,7 @@ def opened(app: AppTest, run: str, case: str = "") -> AppTest:
 
 
 def test_runs_are_listed_with_intervals_and_one_is_forgotten_after_asking(
-    quoth: Quoth, app: AppTest, runs: tuple[AnswersRun, AnswersRun], tmp_path_factory: pytest.TempPathFactory
+    quoth: Quoth, app: AppTest, runs: tuple[KeptRun, KeptRun], tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     assert all(one.id in words(app) for one in runs)
     assert "1.000 (1.00 to 1.00)" in words(app) and "A measure over time" in [one.label for one in app.expander]
@@ -102,7 +115,7 @@ def test_runs_are_listed_with_intervals_and_one_is_forgotten_after_asking(
 
 
 def test_a_case_shows_its_answer_what_was_found_and_where_it_went_wrong(
-    app: AppTest, runs: tuple[AnswersRun, AnswersRun]
+    app: AppTest, runs: tuple[KeptRun, KeptRun]
 ) -> None:
     opened(at(app, "Cases"), runs[0].id, "leave").run()
     assert not app.exception and not app.error
@@ -114,17 +127,82 @@ def test_a_case_shows_its_answer_what_was_found_and_where_it_went_wrong(
 
 
 def test_words_of_documents_out_of_reach_are_not_shown(
-    quoth: Quoth, app: AppTest, runs: tuple[AnswersRun, AnswersRun]
+    quoth: Quoth, app: AppTest, runs: tuple[KeptRun, KeptRun]
 ) -> None:
     opened(at(app, "Cases"), runs[0].id, "pay").run()
     assert "you may not read" in words(app) and "71,000" not in words(app)
-    lines = run_lines(quoth, EVALUATOR, runs[0])
+    run = load_run(Runs(quoth.database), runs[0].id)
+    lines = run_lines(quoth, EVALUATOR, run)
     assert "71,000" not in lines and LEAVE in lines
     insider = Caller(Reader("ida", frozenset(("hr",))), EVALUATOR.roles, "session")
-    assert "71,000" in run_lines(quoth, insider, runs[0])
+    assert "71,000" in run_lines(quoth, insider, run)
 
 
-def test_who_is_no_evaluator_sees_nothing_of_it(quoth: Quoth, runs: tuple[AnswersRun, AnswersRun]) -> None:
+def test_two_runs_are_compared_case_by_case(app: AppTest, runs: tuple[KeptRun, KeptRun]) -> None:
+    shown = words(at(app, "Compare"))
+    assert "3 cases that both have" in shown and "models: quoted, then gpt-x" in shown
+    moved = next(one.value for one in app.dataframe if "Case" in one.value)
+    assert moved.values.tolist() == [["leave", "fact", "used", "wrongly abstained", "worse"]]
+    table = next(one.value for one in app.dataframe if "Measure" in one.value).set_index("Measure")
+    recall = table.loc["gold_citation_recall_of_answerable"]
+    assert (recall["Before"], recall["After"], recall["Losses"], recall["Ties"]) == (1.0, 0.5, 1, 1)
+    app.selectbox(key="compare-type").set_value("none").run()
+    assert "No measure differs" in words(app)
+
+
+def test_statements_are_reviewed_blind_and_the_labels_correct_the_reported_rate(
+    quoth: Quoth, app: AppTest, runs: tuple[KeptRun, KeptRun]
+) -> None:
+    shown = words(at(app, "Review"))
+    assert LEAVE in shown and "0 of" in app.get("progress")[0].proto.text
+    for hidden in (runs[0].id, runs[1].id, "quoted", "gpt-x", "71,000", "0.9", "checker"):
+        assert hidden not in shown, "neither the system nor a score, nor what this reviewer may not read"
+    app.button(key="review-not").click().run()
+    assert not app.exception and "is “Not supported”" in words(app)
+    reviews = Reviews(quoth.database)
+    key = ClaimKey(runs[0].id, "leave", 0)
+    given = {(one.key, one.reviewer): one.label for one in reviews.labels([runs[0].id])}
+    assert given == {(key, "eva@example.org"): "not"}
+    reviews.label(key, "not", by=Reader("ulf", frozenset()))
+    app.run()
+    assert "ulf" in words(app) and "You have seen every statement" in words(app)
+    opened(at(app, "Runs"), runs[0].id).run()
+    assert "Says yes to 0 of 0 supported, no to 0 of 1 others" in words(app)
+
+
+def test_a_person_says_what_really_became_of_a_case(quoth: Quoth, app: AppTest, runs: tuple[KeptRun, KeptRun]) -> None:
+    opened(at(app, "Cases"), runs[0].id, "leave").run()
+    next(one for one in app.selectbox if one.label == "What happened").set_value("used in part")
+    next(one for one in app.text_input if one.label == "Why").set_value("It leaves out the blocks.")
+    next(one for one in app.button if one.label == "Keep it with my name").click().run()
+    assert not app.exception and not app.error
+    (said,) = Reviews(quoth.database).overrides(runs[0].id)["leave"]
+    assert (said.verdict, said.by) == ("used in part", "eva@example.org")
+    assert "used in part. It leaves out" in words(app)
+
+
+def test_an_answer_that_did_not_help_becomes_a_case_of_a_versioned_file(
+    quoth: Quoth, app: AppTest, runs: tuple[KeptRun, KeptRun]
+) -> None:
+    asker = Reader("ada", frozenset())
+    answer = list(quoth.ask(CASES[0]["question"], asker))[-1].answer  # type: ignore[union-attr,arg-type]
+    quoth.feedback.give(asker, answer.id, helpful=False, reason="incomplete")
+    app.query_params["answer"] = str(answer.id)
+    assert LEAVE in words(at(app, "Make cases"))
+    next(one for one in app.button if one.label == "Make it a case").click().run()
+    assert not app.exception and not app.error
+    kept = KeptCases(quoth.database)
+    (case,) = kept.cases("conversations", EVALUATOR.reader)
+    assert (case.question, case.made_by) == (CASES[0]["question"], "eva@example.org")
+    assert [(one["source"], one["quote"]) for one in case.gold] == [("leave.md", LEAVE)]
+    next(one for one in app.button if one.label == "Make it a case").click().run()
+    assert "has a case with this question already" in words(app)
+    app.button(key="take-out").click().run()
+    assert kept.cases("conversations", EVALUATOR.reader) == [] and len(kept.history("conversations")) == 2
+    assert [one.id for one in kept.cases("conversations", EVALUATOR.reader, version=1)] == [case.id]
+
+
+def test_who_is_no_evaluator_sees_nothing_of_it(quoth: Quoth, runs: tuple[KeptRun, KeptRun]) -> None:
     owner = Caller(Reader("ada", frozenset()), frozenset(("reader", "owner")), "session")
     page = AppTest.from_function(script, args=(quoth, owner), default_timeout=60).run()
     assert "needs the role" in words(page) and not page.dataframe and not page.button

@@ -84,7 +84,9 @@ class Unfinished:
         )
 
 
-def show(quoth: Quoth, reader: Reader, documents_page: Page | None, record_page: Page) -> None:
+def show(
+    quoth: Quoth, reader: Reader, documents_page: Page | None, record_page: Page, evaluation_page: Page | None = None
+) -> None:
     """Show the page, and answer the question that was just asked."""
     if token := st.query_params.get(LINK):
         show_shared(quoth, reader, token, show_turn, leave=_new_conversation)
@@ -134,6 +136,11 @@ def show(quoth: Quoth, reader: Reader, documents_page: Page | None, record_page:
                         record_page, label="How this answer was made", query_params={"answer": str(turn.id)},
                         icon=":material/receipt_long:",
                     )  # fmt: skip
+                    if evaluation_page is not None:
+                        st.page_link(
+                            evaluation_page, label="Make it a case", icon=":material/science:",
+                            query_params={"section": "make-cases", "answer": str(turn.id)},
+                        )  # fmt: skip
         if turns and not question:
             _offers(quoth, reader, turns[-1])
         failed = st.session_state.pop(FAILED, None)

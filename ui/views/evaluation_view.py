@@ -11,6 +11,9 @@ import streamlit as st
 from assistant.callers import Caller
 from ui import wording
 from ui.case_panel import show_cases
+from ui.compare_panel import show_comparison
+from ui.promote_panel import show_promotion
+from ui.review_panel import show_review
 from ui.run_panel import PAGE_SECTION, show_runs
 
 if TYPE_CHECKING:
@@ -18,7 +21,7 @@ if TYPE_CHECKING:
 
 SAID: Final = "evaluation-said"  # what the last act came to, shown once
 SECTION: Final = "section"  # of the address
-SECTIONS: Final = ("Runs", "Cases")
+SECTIONS: Final = ("Runs", "Cases", "Compare", "Review", "Make cases")
 
 
 def show(quoth: Quoth, caller: Caller) -> None:
@@ -28,7 +31,7 @@ def show(quoth: Quoth, caller: Caller) -> None:
     said = st.session_state.pop(SAID, None)
     if said:
         st.success(wording.literal(said))
-    named = st.query_params.get(SECTION, "").capitalize()
+    named = st.query_params.get(SECTION, "").replace("-", " ").capitalize()
     section = st.segmented_control(
         "Section", SECTIONS, default=named if named in SECTIONS else SECTIONS[0], required=True,
         key=PAGE_SECTION, label_visibility="collapsed",
@@ -36,8 +39,11 @@ def show(quoth: Quoth, caller: Caller) -> None:
     shown: dict[str, Callable[[], None]] = {
         "Runs": partial(show_runs, quoth, caller, _say_next),
         "Cases": partial(show_cases, quoth, caller),
+        "Compare": partial(show_comparison, quoth, caller),
+        "Review": partial(show_review, quoth, caller),
+        "Make cases": partial(show_promotion, quoth, caller, _say_next),
     }
-    with st.container(key=f"evaluation-{section.lower()}"):
+    with st.container(key=f"evaluation-{section.lower().replace(' ', '-')}"):
         shown[section]()
 
 
