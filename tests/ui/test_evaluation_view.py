@@ -10,6 +10,7 @@ from streamlit.testing.v1 import AppTest
 
 from assistant.bootstrap import Quoth
 from assistant.callers import Caller
+from assistant.model import Answer
 from evals.answers_run import Asking, evaluate_answers, load_run
 from evals.case_record import from_json, to_json
 from evals.kept_cases import KeptCases
@@ -117,7 +118,7 @@ def test_runs_are_listed_with_intervals_and_one_is_forgotten_after_asking(
 def test_a_case_shows_its_answer_what_was_found_and_where_it_went_wrong(
     app: AppTest, runs: tuple[KeptRun, KeptRun]
 ) -> None:
-    opened(at(app, "Cases"), runs[0].id, "leave").run()
+    at(opened(app, runs[0].id, "leave"), "Cases")
     assert not app.exception and not app.error
     shown = words(app)
     assert f"1. {LEAVE}" in shown and "Nothing was lost" in shown
@@ -129,7 +130,7 @@ def test_a_case_shows_its_answer_what_was_found_and_where_it_went_wrong(
 def test_words_of_documents_out_of_reach_are_not_shown(
     quoth: Quoth, app: AppTest, runs: tuple[KeptRun, KeptRun]
 ) -> None:
-    opened(at(app, "Cases"), runs[0].id, "pay").run()
+    at(opened(app, runs[0].id, "pay"), "Cases")
     assert "you may not read" in words(app) and "71,000" not in words(app)
     run = load_run(Runs(quoth.database), runs[0].id)
     lines = run_lines(quoth, EVALUATOR, run)
@@ -166,12 +167,12 @@ def test_statements_are_reviewed_blind_and_the_labels_correct_the_reported_rate(
     reviews.label(key, "not", by=Reader("ulf", frozenset()))
     app.run()
     assert "ulf" in words(app) and "You have seen every statement" in words(app)
-    opened(at(app, "Runs"), runs[0].id).run()
+    at(opened(app, runs[0].id), "Runs")
     assert "Says yes to 0 of 0 supported, no to 0 of 1 others" in words(app)
 
 
 def test_a_person_says_what_really_became_of_a_case(quoth: Quoth, app: AppTest, runs: tuple[KeptRun, KeptRun]) -> None:
-    opened(at(app, "Cases"), runs[0].id, "leave").run()
+    at(opened(app, runs[0].id, "leave"), "Cases")
     next(one for one in app.selectbox if one.label == "What happened").set_value("used in part")
     next(one for one in app.text_input if one.label == "Why").set_value("It leaves out the blocks.")
     next(one for one in app.button if one.label == "Keep it with my name").click().run()
@@ -185,7 +186,8 @@ def test_an_answer_that_did_not_help_becomes_a_case_of_a_versioned_file(
     quoth: Quoth, app: AppTest, runs: tuple[KeptRun, KeptRun]
 ) -> None:
     asker = Reader("ada", frozenset())
-    answer = list(quoth.ask(CASES[0]["question"], asker))[-1].answer  # type: ignore[union-attr,arg-type]
+    answer = list(quoth.ask(str(CASES[0]["question"]), asker))[-1]
+    assert isinstance(answer, Answer)
     quoth.feedback.give(asker, answer.id, helpful=False, reason="incomplete")
     app.query_params["answer"] = str(answer.id)
     assert LEAVE in words(at(app, "Make cases"))
