@@ -97,6 +97,10 @@ def around(catalog: Catalog, reader: Reader, document: UUID, version: int, span:
     except UsageError:
         return "", (0, 0)
     start, end = max(0, span[0] - chars), min(len(text), span[1] + chars)
+    if start:  # not in the middle of a word
+        start = next((at + 1 for at in range(start - 1, span[0]) if text[at].isspace()), start)
+    if end < len(text):
+        end = next((at for at in range(end, span[1] - 1, -1) if text[at].isspace()), end)
     return text[start:end], (span[0] - start, min(span[1], end) - start)
 
 
