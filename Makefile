@@ -7,7 +7,7 @@ ARGS ?=
 # Processes for the tests; 0 runs them in this one.
 WORKERS ?= 0
 
-PYTEST = .venv/bin/python -m pytest --no-fold-skipped -n $(WORKERS) --dist loadfile
+PYTEST = .venv/bin/python -m pytest --no-fold-skipped -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 
 .PHONY: help run test soak lint lint-check lint-format lint-types lint-imports lock install install-test
 

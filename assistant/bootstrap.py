@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict
 from datetime import date
 from pathlib import Path
@@ -44,7 +45,7 @@ from ingest.catalog import Catalog
 from ingest.database import MIGRATIONS, Database
 from ingest.document_list import names_in_use
 from ingest.embedding import OnnxEmbedder, embedder_from
-from ingest.errors import ConfigurationError
+from ingest.errors import ConfigurationError, QuothError
 from ingest.groups import Groups
 from ingest.history import History
 from ingest.intake import Intake
@@ -395,6 +396,9 @@ class Quoth:
         """Let go of everything; stop the embedded database if nobody else uses it."""
         if hasattr(self, "worker"):  # not where opening failed halfway
             self.worker.stop()
+        if hasattr(self, "checker"):
+            with suppress(QuothError):  # one whose database is away lets go of less
+                self.rest()
         while self._closers:
             self._closers.pop()()
         self.parser.close()

@@ -16,6 +16,25 @@ if TYPE_CHECKING:
     from assistant.bootstrap import Quoth
 
 
+# Files that take longest go first: the last to begin is not what all others wait for at the end.
+LONGEST = {
+    "test_recovery.py",
+    "test_sensitivity.py",
+    "test_model_modes.py",
+    "test_injection.py",
+    "test_askers.py",
+    "test_load_under_kills.py",
+    "test_commands.py",
+    "test_usage_commands.py",
+    "test_api_fuzzing.py",
+    "test_fuzzing.py",
+}
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    items.sort(key=lambda item: item.path.name not in LONGEST and not item.path.name.startswith("test_browser"))
+
+
 @pytest.fixture(scope="session")
 def server_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """A Postgres: the server that QUOTH_TEST_DATABASE_URL names, else an embedded one for this run."""

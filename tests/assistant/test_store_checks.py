@@ -53,7 +53,9 @@ def test_a_store_as_it_should_be_has_no_fault(quoth: Quoth) -> None:
     ],
 )
 def test_a_database_that_does_not_let_us_in(database_url: str, tmp_path: Path, change: dict, told: str) -> None:
-    url = make_url(database_url).set(**change).render_as_string(hide_password=False)
+    given = make_url(database_url)
+    inside = {name: str(change.get(name, value)) for name, value in given.query.items()}  # a socket's place and port
+    url = given.set(**change).set(query=inside).render_as_string(hide_password=False)
     environ = {"QUOTH_HOME": str(tmp_path), "QUOTH_DATABASE_URL": url}
     *_, last = diagnose(Settings.from_env(environ), environ)
     assert last.name == "store" and not last.ok

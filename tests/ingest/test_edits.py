@@ -288,7 +288,7 @@ def edit_and_compare(quoth: Quoth, folder: Path, *, edits: int, per_add: int, ad
 
 @pytest.mark.integration
 def test_edits_leave_the_index_that_starting_anew_makes(quoth: Quoth, tmp_path: Path) -> None:
-    found = edit_and_compare(quoth, tmp_path, edits=18, per_add=6, adds_per_compare=3)
+    found = edit_and_compare(quoth, tmp_path, edits=24, per_add=4, adds_per_compare=3)
     assert found["compared"] == 2
     assert sum(found["embedded"][1:]) < found["chunks"] * len(found["embedded"]) / 2  # most vectors were kept
     assert found["vectors"] < BATCH_NOISE and found["sentence_vectors"] < BATCH_NOISE, found
