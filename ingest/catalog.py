@@ -160,14 +160,6 @@ class Catalog:
         with self._database.working() as connection:
             return connection.scalar(select(schema.document.c.id).where(schema.document.c.id == document)) is not None
 
-    def taken_from(self, reader: Reader, names: Sequence[storing.Identity]) -> list[storing.Identity]:
-        """Those of the names that belong to documents which the reader may not read, and so may not replace."""
-        d = schema.document
-        same = [(d.c.collection == one.collection) & (d.c.source == one.source) for one in names]
-        query = select(d.c.collection, d.c.source).where(or_(*same), ~readable(reader))
-        with self._database.working() as connection:
-            return [storing.Identity(row.collection, row.source) for row in connection.execute(query)]
-
     # -- the owners' acts ------------------------------------------------------------------------------------------
 
     def set_readers(self, document: DocumentId, readers: Sequence[str], *, by: Reader = LOCAL) -> None:

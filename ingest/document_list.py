@@ -19,6 +19,7 @@ from ingest.catalog import document_from, in_scope, readable
 from ingest.database import Database
 from ingest.errors import UsageError
 from ingest.model import Document, DocumentId, Finding, Span
+from ingest.storing import Identity
 
 State = Literal[
     "all", "attention", "suspicious", "review", "expired", "future", "superseded", "synced", "attachment"
@@ -153,6 +154,17 @@ def same_bytes(database: Database, reader: Reader, hashes: Sequence[bytes]) -> d
     with database.reading(reader) as connection:
         query = _rows().add_columns(v.c.sha256).where(readable(reader), in_scope(None), v.c.sha256.in_(hashes))
         return {bytes(row.sha256): document_from(row) for row in connection.execute(query)}
+
+
+def taken_from(database: Database, reader: Reader, names: Sequence[Identity]) -> set[Identity]:
+    """Those of the names that belong to documents which the reader may not read, and so may not replace."""
+    d = schema.document
+    same = [(d.c.collection == one.collection) & (d.c.source == one.source) for one in names]
+    if reader.reads_all or not same:
+        return set()
+    with database.working() as connection:
+        rows = connection.execute(select(d.c.collection, d.c.source).where(or_(*same), ~readable(reader)))
+        return {Identity(row.collection, row.source) for row in rows}
 
 
 def chunks_of(database: Database, reader: Reader, document: DocumentId) -> list[ChunkShown]:

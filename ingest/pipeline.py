@@ -22,6 +22,7 @@ from ingest import queueing, schema, storing
 from ingest.access import LOCAL, Reader
 from ingest.canonical import PARSER_PROFILE
 from ingest.database import Database
+from ingest.document_list import taken_from
 from ingest.errors import DocumentError, ServiceError, UsageError
 from ingest.indexing import index_document, index_profile
 from ingest.intake import BULK, FEW, Handed, Intake, Item
@@ -160,9 +161,10 @@ class Pipeline:
         """For each input its receipt, where nothing needs to be done, or its id in the queue."""
         tickets: list[Receipt | UUID | None] = []
         handed: list[Handed] = []
+        others = taken_from(self._database, by, [item.identity for item in inputs])
         try:
             for item in inputs:
-                taken = self._look_at(item)
+                taken = _anothers(item.identity) if item.identity in others else self._look_at(item)
                 tickets.append(taken if isinstance(taken, Receipt) else None)
                 if isinstance(taken, Handed):
                     handed.append(taken)
@@ -442,6 +444,14 @@ class Pipeline:
             if documents:
                 self._intake.submit_documents(documents, kind, batch=uuid.uuid4())  # type: ignore[arg-type]
         return len(stale) + len(lacking)
+
+
+def _anothers(name: Identity) -> Receipt:
+    """Nobody replaces what they may not read: naming its readers anew would open its former versions to them."""
+    return Receipt(
+        name.source, name.collection, "failed", None, None, None, 0, 0, 0.0, "ambiguous_name",
+        f"{name.source!r} is another's document in {name.collection!r}. Choose another name or collection.",
+    )  # fmt: skip
 
 
 def discover(paths: Sequence[Path], collection: str) -> list[Input]:

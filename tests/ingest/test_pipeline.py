@@ -16,10 +16,12 @@ from assistant.model import Answer
 from ingest import schema
 from ingest.access import LOCAL, Reader
 from ingest.errors import ServiceError, UsageError
+from ingest.intake import UPLOAD
 from ingest.model import Receipt
 from ingest.originals import Originals
-from ingest.pipeline import HANDED_AT_ONCE, Pipeline
+from ingest.pipeline import HANDED_AT_ONCE, Input, Pipeline
 from ingest.spaces import Space
+from ingest.storing import Identity
 from ingest.taking import Taking
 from ingest.worker import Worker
 
@@ -240,3 +242,22 @@ def test_who_is_slow_to_listen_misses_no_receipt(quoth: Quoth, folder_of: Callab
     while quoth.intake.progress().waiting + quoth.intake.progress().running and time.monotonic() < deadline:
         time.sleep(0.2)  # all of them are done before anybody looks again
     assert [first.source, *(one.source for one in receipts)] == [f"{at:03}.txt" for at in range(count)]
+
+
+def test_nobody_replaces_or_opens_what_they_may_not_read(quoth: Quoth, folder_of: Callable[..., Path]) -> None:
+    """A file of the same name, with readers of the uploader's choice, would open the former versions to them."""
+    (kept,) = quoth.pipeline.add(
+        [folder_of({"minutes.txt": "The vault opens with the number 5512."})], readers=["board"]
+    )
+    ada = Reader("ada", frozenset({"crew"}))
+    other = folder_of({"minutes.txt": "Nothing is in the vault."}) / "minutes.txt"
+    name = Input(other, Identity("default", "minutes.txt"), ("crew",))
+    _, receipts = quoth.pipeline.hand_over([name], by=ada, priority=UPLOAD)
+    assert [(one.status, one.reason, one.document, one.version) for one in receipts] == [
+        ("failed", "ambiguous_name", None, None)
+    ]
+    document, version = quoth.catalog.find(LOCAL, str(kept.document))
+    assert version == 1 and document.readers == ("board",)
+    board = Reader("bo", frozenset({"board"}))
+    _, receipts = quoth.pipeline.hand_over([name], by=board, priority=UPLOAD)
+    assert receipts == [], "who may read it may replace it"

@@ -18,7 +18,7 @@ from assistant.bootstrap import Quoth
 from assistant.wire import document_json, item_json, receipt_json
 from ingest.access import group_names
 from ingest.catalog import has_page_images
-from ingest.document_list import Order, Wanted, list_documents
+from ingest.document_list import Order, Wanted, attached_to, list_documents, taken_from
 from ingest.errors import UsageError
 from ingest.intake import FEW, UPLOAD, Item
 from ingest.model import Document, DocumentId
@@ -128,9 +128,10 @@ def upload(
             inputs.append(Input(path, Identity(collection, source), groups, owner or None))
         if len({one.identity for one in inputs}) < len(inputs):
             raise UsageError("Two of the files have the same name. Give each its own.")
-        taken = quoth.catalog.taken_from(caller.reader, [one.identity for one in inputs])
+        taken = taken_from(quoth.database, caller.reader, [one.identity for one in inputs])
         if taken:
-            raise Conflicting(f"{taken[0].source!r} is another's document. Choose another name or collection.")
+            names = ", ".join(sorted(one.source for one in taken))
+            raise Conflicting(f"Another's documents are called so: {names}. Choose another name or collection.")
         wanted = None if idempotency_key is None else _batch_of(caller.reader.name, idempotency_key)
         before = [] if wanted is None else _items(quoth, caller, wanted)
         if before:
@@ -178,9 +179,13 @@ def reindex(request: Request, document: UUID, caller: Owning) -> dict[str, Any]:
 
 @router.delete("/documents/{document}", summary="Remove a document and everything made of it")
 def remove(request: Request, document: UUID, caller: Owning) -> dict[str, Any]:
+    quoth = _quoth(request)
     found = _found(request, caller, document)
-    attached = _quoth(request).catalog.remove(found.id, by=caller.reader)
-    return {"document": str(found.id), "source": found.source, "removed": [found.source, *attached]}
+    known = [one.source for one in attached_to(quoth.database, caller.reader, found.id)]
+    gone = quoth.catalog.remove(found.id, by=caller.reader)
+    # an attachment may have had readers of its own: what the caller could not read is not named
+    return {"document": str(found.id), "source": found.source,
+            "removed": [found.source, *(one for one in gone if one in known)]}  # fmt: skip
 
 
 def _items(quoth: Quoth, caller: Asking, batch: UUID) -> list[Item]:
