@@ -7,7 +7,7 @@ import json
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import httpx
 import mcp
@@ -16,9 +16,11 @@ import pytest
 
 from assistant.bootstrap import Quoth
 from assistant.callers import Role
+from retrieval.narrowing import KINDS
 from tests.ui.served_api import serving
 from ui.api.app import api_app
 from ui.api.openai_door import questions_of, shown
+from ui.api.questions import Kind
 from ui.api.serving import served_api
 
 pytestmark = pytest.mark.integration
@@ -324,3 +326,7 @@ def test_the_description_is_whole(local: str, tmp_path: Path) -> None:
     for path, acts in described["paths"].items():
         for act in acts.values():
             assert act.get("summary"), path
+
+
+def test_kinds_of_documents_are_those_that_searches_know() -> None:
+    assert set(get_args(Kind)) == set(KINDS)
