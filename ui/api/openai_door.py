@@ -16,7 +16,7 @@ from collections.abc import Generator, Iterator
 from typing import Any, Final, cast
 
 from fastapi import APIRouter, Request
-from fastapi.responses import JSONResponse, StreamingResponse
+from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ConfigDict, Field
 
 from assistant.bootstrap import Quoth
@@ -25,7 +25,8 @@ from assistant.wire import answer_json, citation_json
 from ingest.errors import QuothError, UsageError
 from ui.api.identity import Asking
 from ui.api.problems import REFUSALS, of_ours
-from ui.api.questions import ANSWERED, MOST_CHARS, sent, streamed
+from ui.api.questions import ANSWERED, MOST_CHARS
+from ui.api.streaming import AnswerStream, sent
 
 MODEL: Final = "quoth"
 EARLIER: Final = 8  # questions that a client sends along
@@ -60,7 +61,7 @@ def models(caller: Asking) -> Json:
 
 @router.post("/responses", summary="An answer in the form of OpenAI's Responses API", response_model=None,
              responses=ANSWERED)  # fmt: skip
-def responses(request: Request, asked: ResponsesRequest, caller: Asking) -> JSONResponse | StreamingResponse:
+def responses(request: Request, asked: ResponsesRequest, caller: Asking) -> JSONResponse | AnswerStream:
     quoth = _quoth(request)
     before, question = ([], asked.input) if isinstance(asked.input, str) else questions_of(asked.input)
     conversation = _conversation(asked.metadata)
@@ -75,12 +76,12 @@ def responses(request: Request, asked: ResponsesRequest, caller: Asking) -> JSON
         return JSONResponse(response_json(last, base))
     first = next(events)
     parts = _response_events(request, first, events, base)
-    return StreamingResponse(streamed(parts, events), media_type="text/event-stream")
+    return AnswerStream(parts, events)
 
 
 @router.post("/chat/completions", summary="An answer in the form of OpenAI's chat completions", response_model=None,
              responses=ANSWERED)  # fmt: skip
-def chat(request: Request, asked: ChatRequest, caller: Asking) -> JSONResponse | StreamingResponse:
+def chat(request: Request, asked: ChatRequest, caller: Asking) -> JSONResponse | AnswerStream:
     quoth = _quoth(request)
     conversation = _conversation(asked.metadata)
     before, question = questions_of(asked.messages)
@@ -92,7 +93,7 @@ def chat(request: Request, asked: ChatRequest, caller: Asking) -> JSONResponse |
         return JSONResponse(completion_json(last, base))
     first = next(events)
     parts = _chunks(request, first, events, base)
-    return StreamingResponse(streamed(parts, events), media_type="text/event-stream")
+    return AnswerStream(parts, events)
 
 
 def questions_of(items: list[Json]) -> tuple[list[str], str]:

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import logging
-from collections.abc import AsyncIterator, Generator, Iterator
+from collections.abc import Generator, Iterator
 from datetime import date
 from typing import Annotated, Any, Final, Literal, cast
 from uuid import UUID
 
 from fastapi import APIRouter, Query, Request
-from fastapi.responses import StreamingResponse
 from pydantic import BaseModel, ConfigDict, Field
-from starlette.concurrency import run_in_threadpool
 
 from assistant.bootstrap import Quoth
 from assistant.feedback import Reason
@@ -24,6 +21,7 @@ from retrieval.model import Stage
 from retrieval.narrowing import Narrowing
 from ui.api.identity import Asking
 from ui.api.problems import REFUSALS, of_ours
+from ui.api.streaming import AnswerStream, sent
 
 LOG: Final = logging.getLogger("quoth.api")
 Kind = Literal["pdf", "word", "slides", "spreadsheet", "mail", "web", "text", "picture"]
@@ -84,7 +82,7 @@ def search(request: Request, asked: SearchRequest, caller: Asking) -> dict[str, 
     response_model=None,
     responses=ANSWERED,
 )
-def ask(request: Request, asked: AskRequest, caller: Asking) -> dict[str, Any] | StreamingResponse:
+def ask(request: Request, asked: AskRequest, caller: Asking) -> dict[str, Any] | AnswerStream:
     conversation = None if asked.conversation is None else ConversationId(asked.conversation)
     events = cast(
         Generator[AnswerEvent],
@@ -98,7 +96,7 @@ def ask(request: Request, asked: AskRequest, caller: Asking) -> dict[str, Any] |
         assert isinstance(last, Answer)
         return answer_json(last)
     first = next(events)  # what is wrong with the question is said with a status of its own
-    return StreamingResponse(streamed(_as_sent(request, first, events), events), media_type="text/event-stream")
+    return AnswerStream(_as_sent(request, first, events), events)
 
 
 @router.get("/answers/{answer}", summary="An answer as it was kept, read again under your access now",
@@ -194,23 +192,3 @@ def _named(event: AnswerEvent) -> tuple[str, dict[str, Any]]:
         case Answer():
             return "answer", answer_json(event)
     raise TypeError(type(event).__name__)
-
-
-def sent(name: str | None, data: dict[str, Any]) -> str:
-    """One server-sent event."""
-    line = json.dumps(data, ensure_ascii=False, default=str)
-    return f"event: {name}\ndata: {line}\n\n" if name else f"data: {line}\n\n"
-
-
-async def streamed(parts: Iterator[str], events: Generator[AnswerEvent]) -> AsyncIterator[str]:
-    """Parts as they come, each waited for in a thread; a client that goes away ends the answer and its model's call."""
-    done = object()
-    try:
-        while True:
-            part = await run_in_threadpool(next, parts, done)
-            if part is done:
-                return
-            yield cast(str, part)
-    finally:
-        with contextlib.suppress(ValueError):  # still running in its thread: it ends at its next event
-            events.close()
