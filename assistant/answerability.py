@@ -10,7 +10,8 @@ from __future__ import annotations
 import re
 from typing import Final, Literal
 
-from assistant.exact_comparisons import missing_names, negation_differs
+from assistant.names import missing_names
+from assistant.negations import negation_differs
 from ingest.analysis import analyzer_for
 from retrieval.model import Hit, SearchResult
 

@@ -12,9 +12,10 @@ from collections.abc import Callable, Sequence
 from typing import Final
 
 from assistant.citing import squash
-from assistant.exact_comparisons import own_words, refusals
+from assistant.exact_comparisons import refusals
 from assistant.first_words import is_name
 from assistant.model import Verdict
+from assistant.names import own_words
 from assistant.support import SpanEmbedder, coverage, signals, similarities
 from assistant.support_weights import FITTED
 from ingest.analysis import Analyzer

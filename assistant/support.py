@@ -14,7 +14,10 @@ from typing import Final, Protocol
 
 import numpy as np
 
-from assistant.exact_comparisons import matching_clauses, missing_names, missing_quantities, negation_differs, turned
+from assistant.exact_comparisons import matching_clauses, missing_quantities
+from assistant.names import missing_names
+from assistant.negations import negation_differs
+from assistant.opposites import turned
 from assistant.quantities import quantities
 from ingest.analysis import Analyzer
 from ingest.model import Span

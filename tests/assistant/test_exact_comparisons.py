@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from assistant.exact_comparisons import missing_names, own_words, refusals
+from assistant.exact_comparisons import refusals
+from assistant.names import missing_names, own_words
 from assistant.quantities import quantities
 from ingest.analysis import Analyzer
 from ingest.model import Span

@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from assistant.exact_comparisons import missing_names
 from assistant.grounding import COVERAGE_THRESHOLD as THRESHOLD
 from assistant.grounding import LocalChecker
+from assistant.names import missing_names
 from assistant.quantities import quantities
 
 LEAVE = "Parental leave is twenty weeks and may not be extended."
