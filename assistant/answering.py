@@ -563,6 +563,9 @@ def _with_found(context: Context) -> Context:
 
 def searched_words(found: SearchResult) -> str:
     """What was looked through and for, in words, so that an abstention can be judged."""
+    if found.readable_chunks == 0:
+        within = f" ({'; '.join(found.filters)})" if found.filters else ""
+        return f"There is no document that you may read yet{within}. Add some, or ask those who own them for access."
     passages = "passage" if found.readable_chunks == 1 else "passages"
     return f"Searched {found.readable_chunks:,} {passages} that you may read for “{found.searched or found.question}”."
 

@@ -119,6 +119,11 @@ def test_an_abstention_says_what_was_searched_and_whose_the_nearest_document_is(
     assert "owns the nearest document" in out
 
 
+def test_an_abstention_over_nothing_says_that_there_is_nothing(shell: Shell) -> None:
+    _, out, _ = shell("ask", "How many weeks does parental leave last?", "--collection", "empty")
+    assert "There is no document that you may read yet (in the collection empty)." in out and "passages" not in out
+
+
 def test_ask_streams_claims_and_sources_for_people(shell: Shell) -> None:
     code, out, _ = shell("ask", "How many weeks does parental leave last?")
     assert code == 0
