@@ -45,7 +45,7 @@ QUOTE = "Parental leave is twenty weeks."
 QUOTE_BOX: Box = (72.0, 300.0, 260.0, 314.0)  # where draw_pdf() puts the quote on page 2, in points from the top left
 NOTES = (
     "Office notes\n\nDesks\n\nDesks are booked a day ahead.\n\nQuiet hours are from nine to eleven.\n\n"
-    "Lunch\n\nLunch is at noon."
+    "Lunch\n\nLunch is at noon.\n\nRooms are booked by their name.\nRoom | Seats\nFen | 4\nDelta <b> | 12"
 )
 
 
@@ -280,7 +280,7 @@ class Parser:
 
 
 class ScriptedQuoth:
-    """Answers by what the question contains: 'leave', 'desk', 'slow', 'fail'; anything else is not in the documents."""
+    """Answers by what the question contains: 'leave', 'desk', 'room', 'slow', 'fail'; no document says anything else."""
 
     def __init__(self, *, title: str = "Leave policy", extra: str = "") -> None:
         policy = stored("hr/leave.pdf", title, f"Leave policy\n\n{QUOTE}", media_type="application/pdf", pages=2)
@@ -323,6 +323,10 @@ class ScriptedQuoth:
             quote = self.notes.text[self.notes.text.index("Desks are") :].split("\n\n")[0]
             citations.append(self.citation(marker, self.notes, quote, Locator(None, None, ())))
             claims.append(Claim(quote, "supported", 0.9, (marker,)))
+        if "room" in question:
+            quote = self.notes.text[self.notes.text.index("Rooms are") :]
+            citations.append(self.citation(1, self.notes, quote, Locator(None, None, ())))
+            claims.append(Claim(quote, "supported", 0.9, (1,)))
         for claim in claims:
             yield ClaimShown(claim, tuple(one for one in citations if one.marker in claim.citations))
         for _ in range(40 if "slow" in question else 0):

@@ -188,6 +188,16 @@ def test_an_address_opens_the_conversation_elsewhere(address: str, open_page: Ca
     assert other.get_by_text("How long is leave?").is_visible()
 
 
+def test_rows_of_a_table_are_shown_as_one(address: str, open_page: Callable[..., Any]) -> None:
+    page = open_page(address)
+    ask(page, "Which room seats twelve?")
+    table = page.locator(".claim table")
+    table.wait_for()
+    assert [one.inner_text() for one in table.locator("th").all()] == ["Room", "Seats"]
+    assert [one.inner_text() for one in table.locator("td").all()] == ["Fen", "4", "Delta <b>", "12"]
+    assert page.locator(".claim").first.inner_text().startswith("Rooms are booked by their name.")
+
+
 def test_stop_keeps_what_was_shown(address: str, open_page: Callable[..., Any]) -> None:
     page = open_page(address)
     page.get_by_text("Ask your documents").wait_for()

@@ -19,6 +19,27 @@ function whereOf(citation) {
   return [citation.name, citation.place].filter(Boolean).join(", ")
 }
 
+// Text in which rows of a table, lines with " | ", become one; its first row names the columns.
+function withTables(text) {
+  const nodes = []
+  let table = null
+  const lines = text.split("\n")
+  lines.forEach((line, at) => {
+    const isRow = one => one !== undefined && one.includes(" | ")
+    if (isRow(line) && (table || isRow(lines[at + 1]))) {
+      if (!table) nodes.push(table = element("table"))
+      const row = element("tr")
+      for (const cell of line.split(" | ")) row.append(element(table.rows.length ? "td" : "th", "", cell))
+      table.append(row)
+    } else {
+      const after = table !== null || !nodes.length ? "" : "\n"
+      table = null
+      nodes.push(document.createTextNode(after + line))
+    }
+  })
+  return nodes
+}
+
 // The quotation under the marker while it is pointed at or has the focus; in the top layer, so nothing clips it.
 function attachCard(marker, citation, root) {
   const card = element("div", "card")
@@ -91,12 +112,13 @@ export default function ({ parentElement, data, setTriggerValue }) {
   let paragraph = null
   for (const claim of data.claims) {
     if (!paragraph || !data.flowing) {
-      paragraph = element("p", "claims")
+      paragraph = element("div", "claims")
       root.append(paragraph)
     } else {
       paragraph.append(" ")
     }
-    const sentence = element("span", claim.supported ? "claim" : "claim unsupported", claim.text)
+    const sentence = element("span", claim.supported ? "claim" : "claim unsupported")
+    sentence.append(...withTables(claim.text))
     if (!claim.supported) sentence.title = "No checked quotation supports this"
     paragraph.append(sentence)
     const joiner = "\u2060" // a marker never begins a line
