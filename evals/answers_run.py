@@ -75,7 +75,7 @@ class RunOptions:
     resume: str | None = None  # a run's id
     fresh: bool = False  # begin anew, also where an unfinished run would do
     announce: Callable[[Estimate, KeptRun], None] = lambda estimate, run: None
-    progress: Callable[[Progress], None] = lambda progress: None
+    progress: Callable[[Progress], None] = lambda progress: None  # what it raises ends the run; what is done is kept
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +96,19 @@ class Asking:
     extra_facts: Mapping[str, str] = field(default_factory=dict)
 
 
+@dataclass(frozen=True, slots=True)
+class GivenCases:
+    """Cases to run, and what they are called and recognised by."""
+
+    name: str
+    sha256: str
+    cases: tuple[Case, ...]
+
+
+class FactsChanged(UsageError):
+    """A run cannot be gone on with: what decides its results is not what it was."""
+
+
 def evaluate_answers(quoth: Quoth, path: Path, asking: Asking, options: RunOptions | None = None) -> AnswersRun:
     """Ask every case of a file and measure the answers.
 
@@ -105,14 +118,27 @@ def evaluate_answers(quoth: Quoth, path: Path, asking: Asking, options: RunOptio
         UsageError: the file cannot be read as cases, or the run to go on with had others.
         ServiceError: a service fails; what is done is kept, and the same command goes on.
     """
+    given = GivenCases(path.name, cases_digest(path), tuple(read_case_file(path)))
+    return evaluate_cases(quoth, given, asking, options)
+
+
+def evaluate_cases(
+    quoth: Quoth, given: GivenCases, asking: Asking, options: RunOptions | None = None
+) -> AnswersRun:
+    """As `evaluate_answers`, of cases from elsewhere.
+
+    Raises:
+        FactsChanged: the run to go on with found other cases, documents, settings or another program.
+        RunIsHeld: another process works on it.
+    """
     options = options or RunOptions()
     if not 1 <= options.workers <= 64:
         raise UsageError(f"{options.workers} workers are out of range. Use 1 to 64.")
-    cases = read_case_file(path)
+    cases = given.cases
     system = asking.system or QuothSystem(quoth, asking.collection)
     judge = asking.judge or quoth.checker
     runs = Runs(quoth.database)
-    facts = _facts(quoth, path, cases, asking, system, judge, runs)
+    facts = _facts(given, asking, system, judge, runs)
     kept = _begun(runs, facts, options)
     with runs.held(kept.id):
         done = {at: from_json(stored) for at, stored in runs.records(kept.id).items()}
@@ -160,14 +186,12 @@ def measured(kept: KeptRun, records: Sequence[CaseRecord]) -> AnswersRun:
     )
 
 
-def _facts(
-    quoth: Quoth, path: Path, cases: Sequence[Case], asking: Asking, system: System, judge: Checker, runs: Runs
-) -> RunFacts:
+def _facts(given: GivenCases, asking: Asking, system: System, judge: Checker, runs: Runs) -> RunFacts:
     root = Path(__file__).parents[1]
     return RunFacts(
-        cases_name=path.name,
-        cases_sha256=cases_digest(path),
-        cases=len(cases),
+        cases_name=given.name,
+        cases_sha256=given.sha256,
+        cases=len(given.cases),
         index_sha256=runs.index_state(asking.collection),
         code=code_digest([root / name for name in PACKAGES]),
         seed=SEED,
@@ -200,7 +224,7 @@ def _begun(runs: Runs, facts: RunFacts, options: RunOptions) -> KeptRun:
         raise UsageError(f"Run {kept.id!r} is finished. `quoth eval show {kept.id}` shows it.")
     if kept.facts.key != facts.key:
         changed = _changed(kept.facts, facts)
-        raise UsageError(
+        raise FactsChanged(
             f"Run {kept.id!r} cannot be gone on with: {changed} changed since. Begin anew, without --resume."
         )
     return kept

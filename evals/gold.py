@@ -13,7 +13,7 @@ from rapidfuzz import fuzz, process
 
 from assistant.citing import find_quote
 from evals.cases import Gold
-from ingest.access import LOCAL
+from ingest.access import LOCAL, Reader
 from ingest.catalog import Catalog
 from ingest.errors import UsageError
 from ingest.model import Document, DocumentId, Element, Span
@@ -46,18 +46,20 @@ class LocatedGold:
 
 
 class GoldFinder:
-    """Finds gold quotes in current versions. Reads as `local`: what is right does not depend on who asks.
+    """Finds gold quotes in current versions. Reads as `local` unless told otherwise: what is right does not depend on
+    who asks; but whoever makes cases is not to learn by them what stands where they may not read.
 
     Args:
         collection: where to look for gold that names no collection; None: everywhere but in scratch collections.
     """
 
-    def __init__(self, catalog: Catalog, collection: str | None) -> None:
+    def __init__(self, catalog: Catalog, collection: str | None, reader: Reader = LOCAL) -> None:
         self._catalog = catalog
         self._collection = collection
+        self._reader = reader
         self._documents: dict[str | None, dict[str, list[Document]]] = {}
-        self._text = lru_cache(maxsize=TEXTS_KEPT)(lambda one, version: catalog.text(LOCAL, one, version))
-        self._elements = lru_cache(maxsize=TEXTS_KEPT)(lambda one, version: catalog.elements(LOCAL, one, version))
+        self._text = lru_cache(maxsize=TEXTS_KEPT)(lambda one, version: catalog.text(reader, one, version))
+        self._elements = lru_cache(maxsize=TEXTS_KEPT)(lambda one, version: catalog.elements(reader, one, version))
 
     def locate(self, gold: Gold) -> LocatedGold:
         documents = self._named(gold)
@@ -100,7 +102,7 @@ class GoldFinder:
     def _by_source(self, collection: str | None) -> dict[str, list[Document]]:
         if collection not in self._documents:
             by_source: dict[str, list[Document]] = {}
-            for document in self._catalog.documents(LOCAL, collection):
+            for document in self._catalog.documents(self._reader, collection):
                 by_source.setdefault(document.source, []).append(document)
             self._documents[collection] = by_source
         return self._documents[collection]
@@ -137,7 +139,7 @@ class GoldFinder:
         spans = occurrences(self._text(document.id, document.version), quote)
         places = []
         for start, end in spans:
-            locator = self._catalog.locate(LOCAL, document.id, document.version, start, end)
+            locator = self._catalog.locate(self._reader, document.id, document.version, start, end)
             pages = page_numbers(locator.page, locator.end_page)
             passage = passage_of((start, end), self._elements(document.id, document.version))
             places.append(Place(document.id, document.version, (start, end), passage, pages))

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import re
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
@@ -24,6 +24,8 @@ from sqlalchemy import (
     Row,
     Table,
     Text,
+    Uuid,
+    cast,
     func,
     insert,
     or_,
@@ -31,17 +33,19 @@ from sqlalchemy import (
     text,
     update,
 )
-from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 
-from assistant.records import quoted
+from evals.cases import Case, case_from
 from ingest import audit, schema
 from ingest.access import LOCAL, Reader
+from ingest.catalog import readable
 from ingest.database import Database
 from ingest.errors import UsageError
 from ingest.model import Span
 
 FILE_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 MOST_QUESTION_CHARS: Final = 2000
+MOST_ID_CHARS: Final = 128
 
 eval_case_file = Table(
     "eval_case_file",  # one row a version
@@ -65,6 +69,7 @@ eval_file_case = Table(
     Column("type", Text),
     Column("gold", JSONB, nullable=False),  # document, version, start and end of each
     Column("made_by", Text, nullable=False),
+    Column("asked", JSONB, nullable=False, server_default=text("'{}'")),  # turns, groups and tags, where it has any
     ForeignKeyConstraint(["file", "since"], ["eval_case_file.file", "eval_case_file.version"]),
 )
 
@@ -86,6 +91,16 @@ class NewCase:
     answerable: bool
     gold: tuple[GoldSpan, ...] = ()
     type: str | None = None
+    turns: tuple[str, ...] = ()
+    groups: tuple[str, ...] | None = None
+    tags: tuple[str, ...] = ()
+    id: str | None = None  # None: one is made
+
+    @property
+    def asked(self) -> dict[str, list[str]]:
+        """How it is asked, as a file of cases has it; without what says nothing."""
+        said = {"turns": self.turns or None, "groups": self.groups, "tags": self.tags or None}
+        return {name: list(value) for name, value in said.items() if value is not None}
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +114,7 @@ class KeptCase:
     gold: tuple[dict[str, str], ...]  # source, collection and quote, as a file of cases has them
     lost: int  # gold quotes that are gone, or that this reader may not read
     made_by: str
+    asked: Mapping[str, list[str]]  # turns, groups and tags, where it has any
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,37 +145,70 @@ class KeptCases:
             UsageError: the name or the question cannot be used, gold and answerable disagree, or the file has a case
                 with this question.
         """
-        question = " ".join(case.question.replace("\x00", "").split())
+        refused, added, version = self._put(file, [case], by)
+        if refused:
+            raise UsageError(refused[0][1])
+        return added[0], version
+
+    def add_many(self, file: str, cases: Sequence[NewCase], *, by: Reader) -> tuple[list[tuple[NewCase, str]], int]:
+        """Put cases into a file as one version of it.
+
+        Returns:
+            Those that were refused, each with the reason in words; and the file's new version, or the one it had
+            where all were refused.
+
+        Raises:
+            UsageError: the name cannot be used.
+        """
+        refused, _, version = self._put(file, cases, by)
+        return refused, version
+
+    def _put(
+        self, file: str, cases: Sequence[NewCase], by: Reader
+    ) -> tuple[list[tuple[NewCase, str]], list[str], int]:
         if not FILE_NAME.fullmatch(file):
             raise UsageError(f"{file!r} cannot name a file of cases. Use letters, digits and . _ - up to 64 of them.")
-        if not question or len(question) > MOST_QUESTION_CHARS:
-            raise UsageError(f"A case needs a question, of {MOST_QUESTION_CHARS:,} characters at most.")
-        if case.answerable != bool(case.gold):
-            raise UsageError(
-                "Choose what a right answer must cite."
-                if case.answerable
-                else "A case that the documents do not answer has nothing to cite. Clear its quotations."
-            )
-        case_id = uuid.uuid4().hex[:8]
+        refused: list[tuple[NewCase, str]] = []
+        rows: list[dict[str, Any]] = []
         with self._database.recording(LOCAL) as connection:
             latest = _lock_and_version(connection, file)
-            same = _in_version(latest) & (eval_file_case.c.file == file) & (eval_file_case.c.question == question)
-            if connection.scalar(select(eval_file_case.c.case_id).where(same)) is not None:
-                raise UsageError(f"{file!r} has a case with this question already. Take that one out first.")
-            version = _next_version(connection, file, latest, f"added {case_id}", by)
-            connection.execute(
-                insert(eval_file_case).values(
-                    file=file, case_id=case_id, since=version, question=question, answerable=case.answerable,
-                    type=case.type or None, made_by=by.name,
-                    gold=[
-                        {"document": str(one.document), "version": one.version, "start": start, "end": end}
-                        for one in case.gold
-                        for start, end in [one.span]
-                    ],
-                )
-            )  # fmt: skip
-            audit.record(connection, by, "eval.case.added", None, {"file": file, "case": case_id, "version": version})
-        return case_id, version
+            c = eval_file_case.c
+            had = connection.execute(
+                select(c.case_id, c.question).where(c.file == file, _in_version(latest))
+            ).all()
+            ids, questions = {row.case_id for row in had}, {row.question for row in had}
+            for case in cases:
+                question = " ".join(case.question.replace("\x00", "").split())
+                case_id = case.id or uuid.uuid4().hex[:8]
+                flaw = _flaw(case, question)
+                if flaw is None and question in questions:
+                    flaw = f"{file!r} has a case with this question already. Take that one out first."
+                if flaw is None and case_id in ids:
+                    flaw = f"{file!r} has a case {case_id!r} already. Take that one out first."
+                if flaw is not None:
+                    refused.append((case, flaw))
+                    continue
+                ids.add(case_id)
+                questions.add(question)
+                gold = [
+                    {"document": str(one.document), "version": one.version, "start": start, "end": end}
+                    for one in case.gold
+                    for start, end in [one.span]
+                ]
+                rows.append(
+                    {"file": file, "case_id": case_id, "since": latest + 1, "question": question,
+                     "answerable": case.answerable, "type": case.type or None, "made_by": by.name, "gold": gold,
+                     "asked": case.asked}
+                )  # fmt: skip
+            if not rows:
+                return refused, [], latest
+            added = [row["case_id"] for row in rows]
+            told = f"added {added[0]}" if len(added) == 1 else f"added {len(added)} cases"
+            version = _next_version(connection, file, latest, told, by)
+            connection.execute(insert(eval_file_case), rows)
+            what = {"case": added[0]} if len(added) == 1 else {"cases": len(added)}
+            audit.record(connection, by, "eval.case.added", None, {"file": file, **what, "version": version})
+        return refused, added, version
 
     def take_out(self, file: str, case_id: str, *, by: Reader) -> int:
         """Leave a case out from the next version on; former versions keep it. Returns that version.
@@ -219,8 +268,10 @@ class KeptCases:
         )
         with self._database.reading(LOCAL) as connection:
             rows = connection.execute(query).all()
+        spans = [one for row in rows for one in row.gold]
         with self._database.reading(reader) as connection:
-            return [_case(connection, reader, row) for row in rows]
+            words = iter(_quotes(connection, reader, spans))
+        return [_case(row, [next(words) for _ in row.gold]) for row in rows]
 
     def _names(self) -> list[str]:
         with self._database.reading(LOCAL) as connection:
@@ -236,11 +287,31 @@ def cases_jsonl(cases: Sequence[KeptCase]) -> str:
             "answerable": one.answerable,
             **({"gold": list(one.gold)} if one.gold else {}),
             **({"type": one.type} if one.type else {}),
+            **one.asked,
         }
         for one in cases
         if not one.lost
     ]
     return "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines)
+
+
+def as_cases(cases: Sequence[KeptCase]) -> tuple[Case, ...]:
+    """To be run; without those whose gold cannot be read."""
+    lines = [json.loads(line) for line in cases_jsonl(cases).split("\n") if line]
+    return tuple(case_from(line, f"case {line['id']}") for line in lines)
+
+
+def _flaw(case: NewCase, question: str) -> str | None:
+    """Why it cannot be a case, in words."""
+    if not question or len(question) > MOST_QUESTION_CHARS:
+        return f"A case needs a question, of {MOST_QUESTION_CHARS:,} characters at most."
+    if case.answerable and not case.gold:
+        return "Choose what a right answer must cite."
+    if case.gold and not case.answerable:
+        return "A case that the documents do not answer has nothing to cite. Clear its quotations."
+    if case.id is not None and not (case.id.strip() and case.id.isprintable() and len(case.id) <= MOST_ID_CHARS):
+        return f"The id {case.id[:40]!r} cannot be used: {MOST_ID_CHARS} characters that can be shown, at most."
+    return None
 
 
 def _lock_and_version(connection: Connection, file: str) -> int:
@@ -261,12 +332,36 @@ def _in_version(version: int) -> Any:
     return (c.since <= version) & or_(c.until.is_(None), c.until > version)
 
 
-def _case(connection: Connection, reader: Reader, row: Row[Any]) -> KeptCase:
-    gold = []
-    for one in row.gold:
-        source, quote = quoted(connection, reader, uuid.UUID(one["document"]), one["version"], one["start"], one["end"])
-        if source is not None and quote:
-            gold.append({"source": source.source, "collection": source.collection, "quote": quote})
-    return KeptCase(
-        row.case_id, row.question, row.answerable, row.type, tuple(gold), len(row.gold) - len(gold), row.made_by
-    )
+def _quotes(connection: Connection, reader: Reader, spans: Sequence[Mapping[str, Any]]) -> list[dict[str, str] | None]:
+    """The words at each span with their source, in order; None for what is gone or not for this reader."""
+    d, v = schema.document, schema.version
+    wanted = (
+        select(
+            func.unnest(cast([one["document"] for one in spans], ARRAY(Uuid))).label("document"),
+            func.unnest(cast([one["version"] for one in spans], ARRAY(Integer))).label("version"),
+            func.unnest(cast([one["start"] for one in spans], ARRAY(Integer))).label("start"),
+            func.unnest(cast([one["end"] for one in spans], ARRAY(Integer))).label("until"),
+            func.unnest(cast(list(range(len(spans))), ARRAY(Integer))).label("at"),
+        )
+    ).subquery()
+    w = wanted.c
+    query = (
+        select(
+            w.at, d.c.source, d.c.collection,
+            func.substring(v.c.canonical_text, w.start + 1, w.until - w.start).label("quote"),
+        )
+        .join(d, d.c.id == w.document)
+        .join(v, (v.c.document_id == d.c.id) & (v.c.number == w.version))
+        .where(readable(reader))
+    )  # fmt: skip
+    found: list[dict[str, str] | None] = [None] * len(spans)
+    for row in connection.execute(query) if spans else ():
+        if row.quote:
+            found[row.at] = {"source": row.source, "collection": row.collection, "quote": row.quote}
+    return found
+
+
+def _case(row: Row[Any], gold: Sequence[dict[str, str] | None]) -> KeptCase:
+    known = tuple(one for one in gold if one is not None)
+    lost = len(gold) - len(known)
+    return KeptCase(row.case_id, row.question, row.answerable, row.type, known, lost, row.made_by, row.asked)

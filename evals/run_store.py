@@ -70,6 +70,10 @@ eval_case = Table(
 )
 
 
+class RunIsHeld(UsageError):
+    """Another process works on the run."""
+
+
 @dataclass(frozen=True, slots=True)
 class RunFacts:
     """All that decides what a run finds, but for chance: who has the same facts measures the same."""
@@ -198,12 +202,12 @@ class Runs:
         """Hold a run while working on it; the database lets go of it when this process dies.
 
         Raises:
-            UsageError: another process works on it.
+            RunIsHeld: another process works on it.
         """
         with self._database.engine("worker").connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
             name = {"name": _lock_name(run)}
             if not connection.scalar(text("select pg_try_advisory_lock(hashtext(:name))"), name):
-                raise UsageError(f"Another process is working on run {run!r}. Wait for it, or give --fresh.")
+                raise RunIsHeld(f"Another process is working on run {run!r}. Wait for it, or give --fresh.")
             try:
                 yield
             finally:

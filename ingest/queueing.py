@@ -44,6 +44,17 @@ def document_lock(collection: str, source: str) -> str:
 
 def enqueue(connection: Connection, jobs: Sequence[tuple[UUID, str, int]]) -> list[int]:
     """Queue one job per (intake id, lock, priority) in the caller's transaction; returns the jobs' ids, in order."""
+    return _defer(connection, TASK, QUEUE, [({"intake": str(intake)}, lock, priority) for intake, lock, priority in jobs])
+
+
+def enqueue_other(connection: Connection, kind: str, keys: Sequence[str]) -> list[int]:
+    """Queue jobs of another kind (`worker.JobKind`) in the caller's transaction: each holds a key of its own table."""
+    return _defer(connection, kind, kind, [({"key": key}, f"{kind} {key}", 0) for key in keys])
+
+
+def _defer(
+    connection: Connection, task: str, queue: str, jobs: Sequence[tuple[dict[str, str], str, int]]
+) -> list[int]:
     if not jobs:
         return []
     from procrastinate import PsycopgConnector
@@ -52,10 +63,10 @@ def enqueue(connection: Connection, jobs: Sequence[tuple[UUID, str, int]]) -> li
     queued = new_app(PsycopgConnector()).job_manager.batch_defer_jobs(
         [
             Job(
-                queue=QUEUE, task_name=TASK, lock=lock, queueing_lock=None, priority=priority,
-                task_kwargs={"intake": str(intake)},
+                queue=queue, task_name=task, lock=lock, queueing_lock=None, priority=priority,
+                task_kwargs=dict(told),
             )
-            for intake, lock, priority in jobs
+            for told, lock, priority in jobs
         ],
         connection=connection.connection.driver_connection,
     )  # fmt: skip

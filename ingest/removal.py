@@ -31,6 +31,7 @@ KEPT: Final = frozenset(
         ("answer_span", "document_id"),
         ("answer", "hits"),
         ("eval_case", "record"),
+        ("eval_file_case", "gold"),
     }
 )
 WORDED: Final = ("text", "character varying", "jsonb", "json", "ARRAY")

@@ -11,7 +11,7 @@ import contextlib
 import logging
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 from uuid import UUID
@@ -24,6 +24,8 @@ from ingest.taking import Taking
 
 if TYPE_CHECKING:
     import procrastinate
+    from procrastinate.connector import BaseConnector
+    from sqlalchemy import Connection
 
 LOG: Final = logging.getLogger("quoth.worker")
 TRIES: Final = 8  # of a file on which a service fails
@@ -51,6 +53,19 @@ class Chore:
     at_start: bool = True
 
 
+@dataclass(frozen=True, slots=True)
+class JobKind:
+    """Long work of a folder to the right, which whoever wires hands to the worker: one job of it at a time.
+
+    It has a queue of its own, beside that of files, so that a run of an hour keeps no file waiting, and a worker that
+    was not handed the kind leaves its jobs alone.
+    """
+
+    name: str  # of the task and of its queue
+    take: Callable[[str, Callable[[], bool], bool], None]  # a key of `enqueue_other`, whether to end now, the last try
+    requeue: Callable[[Connection], int]  # queues again what the queue lost sight of; returns how many
+
+
 class Worker:
     """One worker of this process; start it once."""
 
@@ -72,6 +87,7 @@ class Worker:
         self._idle = idle  # called once whenever the queue has been empty for a while
         self._revive = revive  # called now and then while the database does not answer
         self._tries = tries
+        self._kinds: list[JobKind] = []
         self._stopping = threading.Event()
         self._ready = threading.Event()
         self._thread: threading.Thread | None = None
@@ -84,6 +100,10 @@ class Worker:
     @property
     def running(self) -> bool:
         return self._thread is not None and self._thread.is_alive()
+
+    def take_on(self, kind: JobKind) -> None:
+        """Do another kind of work too, from the next start on."""
+        self._kinds.append(kind)
 
     def start(self) -> None:
         """Begin to work in a thread; returns when it has been registered, or after a moment."""
@@ -144,63 +164,76 @@ class Worker:
         from psycopg_pool import AsyncConnectionPool
 
         connector = procrastinate.PsycopgConnector()
-        app = procrastinate.App(connector=connector)
-        app.job_manager, lock_is_lost = queueing.living_manager(connector)
+        app, lock_is_lost = _living_app(connector)
         self._register(app)
+        kinds = [(kind, *_living_app(connector)) for kind in self._kinds]
         async with (
             AsyncConnectionPool(
-                self._database.conninfo, kwargs=self._database.queue_options, min_size=1, max_size=6, open=False,
+                self._database.conninfo, kwargs=self._database.queue_options, min_size=1,
+                max_size=6 + 3 * len(kinds), open=False,
                 timeout=POOL_TIMEOUT_S, reconnect_timeout=POOL_TIMEOUT_S, check=AsyncConnectionPool.check_connection,
             ) as pool,
             app.open_async(pool),
         ):  # fmt: skip
             chores = asyncio.create_task(self._do_chores())
-            lost = asyncio.create_task(lock_is_lost())
-            serving = asyncio.create_task(
-                app.run_worker_async(
-                    queues=[queueing.QUEUE],
-                    concurrency=self._concurrency,
-                    install_signal_handlers=False,
-                    fetch_job_polling_interval=LOOK_EVERY_S,
-                    delete_jobs="successful",
-                    update_heartbeat_interval=HEARTBEAT_S,
-                    stalled_worker_timeout=STALLED_S,
-                )
-            )
+            lost = [asyncio.create_task(lock_is_lost())]
+            serving = [asyncio.create_task(_serve(app, queueing.QUEUE, self._concurrency))]
+            for kind, other, others_lock_is_lost in kinds:
+                self._register_other(other, kind)
+                lost.append(asyncio.create_task(others_lock_is_lost()))
+                serving.append(asyncio.create_task(_serve(other, kind.name, 1)))
             try:
-                await asyncio.wait((serving, lost), return_when=asyncio.FIRST_COMPLETED)
-                if not serving.done():
+                await asyncio.wait((*serving, *lost), return_when=asyncio.FIRST_COMPLETED)
+                if not any(task.done() for task in serving):
                     await pool.close()  # nobody waits for a connection now; what runs ends by itself
             finally:
-                for task in (lost, serving, chores):  # in this order: the first holds the connection of the lock
+                for task in (*lost, *serving, chores):  # in this order: the first hold the connections of the locks
                     task.cancel()
                     with contextlib.suppress(asyncio.CancelledError, Exception):
                         await task
-            if not serving.cancelled():
-                serving.result()  # raises what ended it
+            for task in serving:
+                if not task.cancelled():
+                    task.result()  # raises what ended it
             raise ServiceError("The connection that shows that this worker lives was lost.")
 
     def _register(self, app: procrastinate.App) -> None:
         import procrastinate
 
-        retry = procrastinate.RetryStrategy(
+        @app.task(name=queueing.TASK, queue=queueing.QUEUE, pass_context=True, retry=self._retry())
+        def take(context: procrastinate.JobContext, intake: str) -> None:
+            with self._working():
+                self._taking.take(UUID(intake), stopping=self._stopping.is_set, last_try=self._is_last(context))
+            if self._stopping.is_set():
+                raise Stopped  # or the job would count as done and go, whether or not the file waits again
+
+    def _register_other(self, app: procrastinate.App, kind: JobKind) -> None:
+        import procrastinate
+
+        @app.task(name=kind.name, queue=kind.name, pass_context=True, retry=self._retry())
+        def take(context: procrastinate.JobContext, key: str) -> None:
+            with self._working():
+                kind.take(key, self._stopping.is_set, self._is_last(context))
+
+    def _retry(self) -> procrastinate.RetryStrategy:
+        import procrastinate
+
+        return procrastinate.RetryStrategy(
             max_attempts=self._tries, linear_wait=WAIT_S, retry_exceptions=[ServiceError, Stopped]
         )
 
-        @app.task(name=queueing.TASK, queue=queueing.QUEUE, pass_context=True, retry=retry)
-        def take(context: procrastinate.JobContext, intake: str) -> None:
+    def _is_last(self, context: procrastinate.JobContext) -> bool:
+        return context.job.attempts >= self._tries - 1
+
+    @contextlib.contextmanager
+    def _working(self) -> Iterator[None]:
+        with self._count:
+            self._busy += 1
+        try:
+            yield
+        finally:
             with self._count:
-                self._busy += 1
-            try:
-                self._taking.take(
-                    UUID(intake), stopping=self._stopping.is_set, last_try=context.job.attempts >= self._tries - 1
-                )
-            finally:
-                with self._count:
-                    self._busy -= 1
-                    self._worked_at = time.monotonic()
-            if self._stopping.is_set():
-                raise Stopped  # or the job would count as done and go, whether or not the file waits again
+                self._busy -= 1
+                self._worked_at = time.monotonic()
 
     async def _do_chores(self) -> None:
         due = {chore.name: time.monotonic() + (0 if chore.at_start else chore.every_s) for chore in self._chores}
@@ -227,13 +260,13 @@ class Worker:
         with self._database.working() as connection:
             count = queueing.rescue(connection)
         if count:
-            LOG.warning("%d files of a worker that died are taken up again", count)
+            LOG.warning("%d jobs of a worker that died are taken up again", count)
 
     def _requeue(self) -> None:
         with self._database.working() as connection:
-            count = queueing.requeue(connection)
+            count = queueing.requeue(connection) + sum(kind.requeue(connection) for kind in self._kinds)
         if count:
-            LOG.warning("%d files that the queue had lost sight of are queued again", count)
+            LOG.warning("%d jobs that the queue had lost sight of are queued again", count)
 
     def _quietly(self, name: str, run: Callable[[], Any]) -> None:
         try:
@@ -242,3 +275,22 @@ class Worker:
             pass  # the database is away; next time
         except Exception as error:
             LOG.error("the chore %r failed:\n%s", name, trace_of(error))
+
+
+def _living_app(connector: BaseConnector) -> tuple[procrastinate.App, Callable[[], Coroutine[None, None, None]]]:
+    """An app whose worker shows that it lives, and what returns once that cannot be seen any more."""
+    app = queueing.new_app(connector)
+    app.job_manager, lost = queueing.living_manager(connector)
+    return app, lost
+
+
+async def _serve(app: procrastinate.App, queue: str, concurrency: int) -> None:
+    await app.run_worker_async(
+        queues=[queue],
+        concurrency=concurrency,
+        install_signal_handlers=False,
+        fetch_job_polling_interval=LOOK_EVERY_S,
+        delete_jobs="successful",
+        update_heartbeat_interval=HEARTBEAT_S,
+        stalled_worker_timeout=STALLED_S,
+    )

@@ -21,6 +21,8 @@ from evals.answers_run import Asking, Progress, RunOptions, cases_digest, evalua
 from evals.beir import index_beir, read_beir
 from evals.case_check import check_cases, check_json, check_table
 from evals.case_files import read_case_file
+from evals.case_import import import_cases
+from evals.cases import Case
 from evals.correcting import corrected_json, corrected_rates, corrected_table, judge_rates
 from evals.estimating import Estimate, duration
 from evals.gold import GoldFinder
@@ -35,6 +37,7 @@ from ingest.errors import UsageError
 from ui import run_commands
 from ui.command_line import asking_options, command, json_option, open_store, print_json, reader_of, say
 from ui.document_commands import progress_bar
+from ui.run_commands import file_and_version
 
 SAID_EVERY_S: Final = 10.0  # where no person watches
 
@@ -104,6 +107,7 @@ def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
             the current version of its document, or its asker may not read it.""",
     )
     cases.add_argument("cases", metavar="FILE", type=Path, nargs="?")
+    cases.add_argument("--keep", metavar="NAME", help="keep those that can be found in a file of the store")
     cases.add_argument("--export", metavar="NAME[@VERSION]", help="print a kept file of cases as JSONL")
     asking_options(cases)
     json_option(cases)
@@ -206,6 +210,8 @@ def run_cases(arguments: argparse.Namespace) -> int:
     if arguments.export:
         raise UsageError("--export prints a file that the store keeps. Leave FILE out.")
     cases = read_case_file(arguments.cases)
+    if arguments.keep:
+        return _keep_cases(arguments, cases)
     with open_store() as quoth:
         found = check_cases(quoth, cases, reader_of(quoth, arguments), arguments.collection)
     if arguments.json:
@@ -213,6 +219,19 @@ def run_cases(arguments: argparse.Namespace) -> int:
     else:
         print(check_table(found))
     return 1 if found.troubles else 0
+
+
+def _keep_cases(arguments: argparse.Namespace, cases: list[Case]) -> int:
+    with open_store() as quoth:
+        reader = reader_of(quoth, arguments)
+        found = import_cases(quoth, arguments.keep, cases, reader, collection=arguments.collection)
+    if arguments.json:
+        print_json(asdict(found))
+    else:
+        for one in found.refused:
+            print(f"{one.case_id}: {one.what}")
+        say(f"{found.added} of {len(cases)} cases are kept in {found.file}, version {found.version}.")
+    return 1 if found.refused else 0
 
 
 def _list_cases(arguments: argparse.Namespace) -> int:
@@ -229,12 +248,10 @@ def _list_cases(arguments: argparse.Namespace) -> int:
 
 
 def _export_cases(arguments: argparse.Namespace) -> int:
-    name, at, number = arguments.export.partition("@")
-    if at and not number.isdecimal():
-        raise UsageError(f"--export {arguments.export!r} must be NAME or NAME@VERSION, as conversations@3.")
+    name, version = file_and_version(arguments.export, "--export")
     with open_store() as quoth:
         reader = reader_of(quoth, arguments)
-        found = KeptCases(quoth.database).cases(name, reader, version=int(number) if at else None)
+        found = KeptCases(quoth.database).cases(name, reader, version=version)
     sys.stdout.write(cases_jsonl(found))
     lost = sum(bool(one.lost) for one in found)
     if lost:

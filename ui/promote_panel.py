@@ -1,10 +1,12 @@
-"""Cases made of answers: one's own, or such as did not help somebody; and the files that keep them."""
+"""Cases made of answers (one's own, or such as did not help somebody) or imported; and the files that keep them."""
 
 from __future__ import annotations
 
 import uuid
 from collections.abc import Callable
 from functools import partial
+from pathlib import Path, PurePosixPath
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Final
 
 import streamlit as st
@@ -12,6 +14,8 @@ import streamlit as st
 from assistant.callers import Caller
 from assistant.feedback import REASONS
 from assistant.model import Answer, AnswerId
+from evals.case_files import read_case_file
+from evals.case_import import import_cases
 from evals.case_words import answer_words
 from evals.kept_cases import GoldSpan, KeptCases, NewCase, cases_jsonl
 from ingest.access import LOCAL
@@ -24,6 +28,9 @@ if TYPE_CHECKING:
 ANSWER: Final = "answer"  # of the address
 OFFERED: Final = 50
 FIRST_FILE: Final = "conversations"
+UPLOAD_MB: Final = 20
+REFUSED_SHOWN: Final = 5
+CASES_SHOWN: Final = 200
 
 
 def show_promotion(quoth: Quoth, caller: Caller, said: Callable[[str], None]) -> None:
@@ -33,10 +40,34 @@ def show_promotion(quoth: Quoth, caller: Caller, said: Callable[[str], None]) ->
         said: has the page say something when it is drawn again.
     """
     kept = KeptCases(quoth.database)
+    _import(quoth, caller, said)
     answer = _chosen(quoth, caller)
     if answer is not None:
         _form(kept, caller, answer, said)
     _files(kept, caller, said)
+
+
+def _import(quoth: Quoth, caller: Caller, said: Callable[[str], None]) -> None:
+    """Keep the cases of an uploaded file; gold is looked for among what the caller may read."""
+    with st.expander("Import a file of cases", icon=":material/upload_file:"), st.form("import-cases", border=False):
+        st.caption("JSONL, CSV or SQuAD's JSON. Gold becomes places in documents; reference answers are not kept.")
+        given = st.file_uploader("File", type=["jsonl", "csv", "json"], max_upload_size=UPLOAD_MB)
+        name = st.text_input("Keep as", FIRST_FILE, max_chars=64)
+        if st.form_submit_button("Import") and given is not None:
+            _acting(partial(_imported, quoth, caller, name.strip(), given.name, given.getvalue()), said)
+
+
+def _imported(quoth: Quoth, caller: Caller, name: str, uploaded: str, content: bytes) -> str:
+    caller.must("evaluator")
+    with TemporaryDirectory() as folder:
+        file = Path(folder) / f"cases{PurePosixPath(uploaded).suffix.lower()}"
+        file.write_bytes(content)
+        found = import_cases(quoth, name, read_case_file(file), caller.reader)
+    words = f"{found.added} cases are kept in {found.file}, version {found.version}."
+    if found.refused:
+        first = "; ".join(f"{one.case_id}: {one.what}" for one in found.refused[:REFUSED_SHOWN])
+        words += f" {len(found.refused)} were refused: {first}{' ...' if len(found.refused) > REFUSED_SHOWN else ''}"
+    return words
 
 
 def _chosen(quoth: Quoth, caller: Caller) -> Answer | None:
@@ -125,12 +156,14 @@ def _files(kept: KeptCases, caller: Caller, said: Callable[[str], None]) -> None
                 "Type": one.type or "",
                 "By": one.made_by,
             }
-            for one in cases
+            for one in cases[:CASES_SHOWN]
         ],
         hide_index=True,
         column_config={"Question": st.column_config.TextColumn(width="large")},
         alt="Cases of this version",
     )
+    if len(cases) > CASES_SHOWN:
+        st.caption(f"The first {CASES_SHOWN} of {len(cases):,}. The export holds all.")
     made = next(one for one in history if one.version == version)
     lost = sum(bool(one.lost) for one in cases)
     st.caption(

@@ -9,6 +9,7 @@ from dataclasses import asdict
 from uuid import UUID
 
 from assistant.wire import item_json
+from evals.run_jobs import RunJobs
 from ingest.errors import UsageError
 from ingest.intake import Item, Progress
 from ui.command_line import command, json_option, open_store, print_json, say
@@ -21,7 +22,7 @@ def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
         help="take files from the queue until Ctrl-C",
         example="quoth worker\nQUOTH_WORKERS=8 quoth worker",
         more="""
-            `quoth up` has a worker of its own; run more of them, on as many machines as you like, against one
+            `quoth up` has a worker of its own, which also does evaluation runs that were started on the page; run more of them, on as many machines as you like, against one
             QUOTH_DATABASE_URL and one QUOTH_ORIGINALS. A worker that is killed loses nothing: another takes up what
             it had begun.""",
     )
@@ -45,6 +46,7 @@ def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
 def run_worker(arguments: argparse.Namespace) -> int:
     with open_store() as quoth:
         quoth.serve_metrics()
+        quoth.worker.take_on(RunJobs(quoth).kind)
         quoth.worker.start()
         say("Working. Ctrl-C stops it.")
         threading.Event().wait()

@@ -1,25 +1,50 @@
-"""Commands of kept evaluation runs: eval list, show, delete, compare, gate."""
+"""Commands of kept evaluation runs: eval list, jobs, show, delete, compare, gate."""
 
 from __future__ import annotations
 
 import argparse
 import sys
+from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 from evals import answers_report
 from evals.answers_run import load_run
 from evals.case_files import read_case_file
 from evals.comparing import compare, comparison_json, comparison_table
+from evals.estimating import duration
 from evals.gate_report import gate_junit, gate_markdown, gate_table, write_text
 from evals.gating import SAMPLE_BARS, gate, gate_json, read_bars
+from evals.run_jobs import RunJob, RunJobs
 from evals.run_store import Runs
-from ui.command_line import command, json_option, open_store, print_json, say
+from ingest.access import LOCAL
+from ingest.errors import UsageError
+from ui.command_line import asking_options, command, json_option, open_store, print_json, reader_of, say
 
 
 def add_commands(kinds: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     listing = command(kinds, "list", help="the runs that are kept, the latest first", example="quoth eval list")
     json_option(listing)
     listing.set_defaults(run=run_list)
+
+    jobs = command(
+        kinds,
+        "jobs",
+        help="the runs that were handed to the worker, and how far they are",
+        example="quoth eval jobs\nquoth eval jobs --start conversations\nquoth eval jobs --cancel 3f2a",
+        more="""
+            Runs that the page Evaluation starts are done by the worker of `quoth up` or by `quoth worker`, one after
+            the other. One whose worker is killed is taken up again by the next, case by case.""",
+    )
+    change = jobs.add_mutually_exclusive_group()
+    change.add_argument("--start", metavar="NAME[@VERSION]", help="hand over a run of a kept file of cases")
+    change.add_argument("--cancel", metavar="JOB", help="end it when its case under way is done; what is done is kept")
+    jobs.add_argument("--workers", type=int, default=1, metavar="N", help="of --start: cases asked at a time (1)")
+    jobs.add_argument("--most-usd", type=float, metavar="USD", help="of --start: end once it has spent so much")
+    jobs.add_argument("--limit", type=int, default=20, metavar="N", help="lines shown (20)")
+    asking_options(jobs)
+    json_option(jobs)
+    jobs.set_defaults(run=run_jobs)
 
     show = command(
         kinds,
@@ -94,6 +119,57 @@ def run_list(arguments: argparse.Namespace) -> int:
     if not found:
         print("No run is kept. Make one: quoth eval answers CASES.jsonl", file=sys.stderr)
     return 0
+
+
+def run_jobs(arguments: argparse.Namespace) -> int:
+    if arguments.limit < 1:
+        raise UsageError(f"--limit {arguments.limit} must be at least 1.")
+    with open_store() as quoth:
+        jobs = RunJobs(quoth)
+        if arguments.start:
+            name, version = file_and_version(arguments.start, "--start")
+            started = jobs.submit(
+                name, version, by=reader_of(quoth, arguments), collection=arguments.collection,
+                workers=arguments.workers, most_usd=arguments.most_usd,
+            )  # fmt: skip
+            say(f"Job {started.id}: {started.total} cases wait for the worker.")
+        elif arguments.cancel:
+            one = jobs.find(arguments.cancel)
+            say(f"Job {one.id} {'ends' if jobs.cancel(one.id, by=LOCAL) else 'had ended before'}.")
+        found = jobs.list(limit=arguments.limit)
+    for one in found:
+        if arguments.json:
+            print_json(job_json(one))
+        else:
+            print(job_line(one))
+    if not found:
+        print("No run was handed to the worker. The page Evaluation does, or --start.", file=sys.stderr)
+    return 0
+
+
+def job_json(one: RunJob) -> dict[str, Any]:
+    said = asdict(one)
+    return {**said, "asked_by": one.asked_by.name}
+
+
+def job_line(one: RunJob) -> str:
+    left = f"  about {duration(one.left_s)} left" if one.left_s and one.open else ""
+    cost = f"  ${one.cost_usd:.2f}" if one.cost_usd else ""
+    run = f"  run {one.run}" if one.run else ""
+    detail = f"  {one.detail}" if one.detail else ""
+    return f"{one.id}  {one.state:9}  {one.file}@{one.version}  {one.done} of {one.total}{left}{cost}{run}{detail}"
+
+
+def file_and_version(text: str, option: str) -> tuple[str, int | None]:
+    """The parts of NAME[@VERSION].
+
+    Raises:
+        UsageError: the version is no number.
+    """
+    name, at, number = text.partition("@")
+    if at and not number.isdecimal():
+        raise UsageError(f"{option} {text!r} must be NAME or NAME@VERSION, as conversations@3.")
+    return name, int(number) if at else None
 
 
 def run_show(arguments: argparse.Namespace) -> int:

@@ -20,6 +20,7 @@ from evals.outcome import Measure
 from evals.run_store import KeptRun, Runs
 from ingest.errors import UsageError
 from ui import wording
+from ui.run_job_panel import show_run_jobs
 from ui.review_panel import show_judged_by_people
 from ui.run_cache import measured_run
 
@@ -45,9 +46,10 @@ def show_runs(quoth: Quoth, caller: Caller, said: Callable[[str], None]) -> None
     Args:
         said: has the page say something when it is drawn again.
     """
+    show_run_jobs(quoth, caller, said)
     runs = Runs(quoth.database).list()
     if not runs:
-        st.info("No run is kept yet. A terminal makes one:", icon=":material/science:")
+        st.info("No run is kept yet. Start one above, or from a terminal:", icon=":material/science:")
         st.code("quoth eval answers CASES.jsonl", language="shell")
         return
     shown = runs[:MEASURED_AT_ONCE]

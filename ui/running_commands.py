@@ -24,6 +24,7 @@ from assistant.diagnosis import diagnose, settings_shown, worker_alive
 from assistant.machine_checks import Check
 from assistant.settings import Settings
 from assistant.sign_in import sign_in_from
+from evals.run_jobs import RunJobs
 from evals.sampling import load_samples
 from ingest import postgres
 from ingest.access import LOCAL
@@ -71,6 +72,7 @@ def run_up(arguments: argparse.Namespace) -> int:
     port = free_port(arguments.host, arguments.port)
     with open_store() as quoth:
         quoth.serve_metrics(offset=1)  # the app, which answers, is at the port itself
+        quoth.worker.take_on(RunJobs(quoth).kind)
         quoth.worker.start()
         failed = add_samples(quoth) if arguments.sample else 0
         quoth.rest()  # the app is a process of its own; this one keeps the database and takes files in
