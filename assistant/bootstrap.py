@@ -126,8 +126,9 @@ class Quoth:
         self.breakers = Breakers()
         self.cache = AnswerCache()
         self._watches, self.metrics = self._watching(settings, environ)
+        self.openai_client = client  # connects when it is first called
         self.gateway = Gateway(self.breakers, self.budgets, prices_from(settings.prices), self._watches)
-        redactor = redactor_from(settings.redact)
+        redactor = self.redactor = redactor_from(settings.redact)
         # several files at a time make better use of the processors than several threads on one
         threads = max(1, (os.cpu_count() or 1) // settings.workers)
         self.spaces = Spaces(

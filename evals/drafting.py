@@ -53,6 +53,7 @@ _UNRESOLVED: Final = frozenset(
     "it they this these that those he she there here who which such if when while as because although however both "
     "one some no nobody nothing in on at for from by with to after before please see".split()
 )
+_CLAUSE: Final = frozenset("who which that if when while because although one it they".split())  # in a subject
 _FUNCTION: Final = frozenset("the a an all each every any new most our your their his her its".split())
 _WORD: Final = re.compile(r"[\w'-]+")
 
@@ -131,7 +132,7 @@ def _draft(sentence: str, text: str) -> tuple[str, str] | None:
     if not words[0][0].isupper() or words[0].lower().strip(",") in _UNRESOLVED or ";" in sentence or '"' in sentence:
         return None
     at = next((n for n, word in enumerate(words[1 : SUBJECT_WORDS + 1], 1) if _is_verb(word)), None)
-    if at is None or ":" in sentence or any("," in word or word.lower() in _UNRESOLVED for word in words[:at]):
+    if at is None or ":" in sentence or any("," in word or word.lower() in _CLAUSE for word in words[:at]):
         return None
     subject, verb, rest = _subject(words[:at], text), words[at].lower(), " ".join(words[at + 1 :])
     if verb in _MODALS or verb in _BE:
@@ -204,10 +205,11 @@ def _is_verb(word: str) -> bool:
 
 
 def _subject(words: Sequence[str], text: str) -> str:
-    """As it stands inside a sentence: its first letter small, unless it is a name."""
+    """As it stands inside a sentence: its first letter small, unless it seems to be a name."""
     first = words[0]
-    if first.lower() in _FUNCTION or re.search(rf"\b{re.escape(first.lower())}\b", text) or first.endswith("s"):
-        first = first[0].lower() + first[1:] if not first.isupper() else first
+    named = re.search(rf"[a-z,] {re.escape(first)}\b", text) or (len(words) == 1 and not first.endswith("s"))
+    if first.lower() in _FUNCTION or not named:
+        first = first if len(first) > 1 and first.isupper() else first[0].lower() + first[1:]
     return " ".join((first, *words[1:]))
 
 

@@ -21,7 +21,7 @@ from ingest.access import LOCAL, Reader
 if TYPE_CHECKING:
     from openai.types.responses import Response
 
-Purpose = Literal["answer", "repair", "reword", "route", "rerank", "judge", "embed", "moderate"]
+Purpose = Literal["answer", "repair", "reword", "route", "rerank", "judge", "embed", "moderate", "propose"]
 
 
 @dataclass(frozen=True, slots=True)

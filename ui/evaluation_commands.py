@@ -1,4 +1,4 @@
-"""Commands of evaluators: eval retrieval, eval answers, eval checker; those of kept runs lie in run_commands."""
+"""Commands of evaluators: eval retrieval, answers, cases, generate, checker; those of kept runs lie in run_commands."""
 
 from __future__ import annotations
 
@@ -29,10 +29,12 @@ from evals.gold import GoldFinder
 from evals.judging import roc_points
 from evals.kept_cases import KeptCases, cases_jsonl
 from evals.outside import Endpoint, OutsideSystem, answers_from_file, outside_facts
+from evals.proposing import Proposals, Wanted
 from evals.probing import probe_answers, probes_json, probes_table
 from evals.roc_picture import roc_svg
 from evals.run_store import KeptRun
 from evals.side_by_side import side_by_side_json, side_by_side_table
+from ingest.access import Reader
 from ingest.errors import UsageError
 from ui import run_commands
 from ui.command_line import asking_options, command, json_option, open_store, print_json, reader_of, say
@@ -112,6 +114,34 @@ def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
     asking_options(cases)
     json_option(cases)
     cases.set_defaults(run=run_cases)
+
+    generate = command(
+        kinds,
+        "generate",
+        help="propose cases from documents, for a person to accept, change or reject",
+        example="""
+            quoth eval generate --count 30 --collection hr
+            quoth eval generate --list
+            quoth eval generate --accept 3f2a --into hr --question "How long is parental leave?"
+            quoth eval generate --reject 91c0""",
+        more="""
+            By the first model of QUOTH_MODELS, whose quotations must be found word for word; else by rules, from
+            sentences with numbers, times, places and definitions: drafts to be rewritten. Every third is a near miss,
+            which the documents should not answer. Only what the reader given here may read is used.""",
+    )
+    generate.add_argument("--count", type=int, default=20, metavar="N", help="cases to propose (20)")
+    generate.add_argument("--rules", action="store_true", help="by rules, also where there is a model")
+    generate.add_argument("--no-near-misses", action="store_true", help="only cases that the documents answer")
+    generate.add_argument("--seed", type=int, default=1, metavar="N", help="draws documents and passages (1)")
+    act = generate.add_mutually_exclusive_group()
+    act.add_argument("--list", action="store_true", help="show what is proposed and not decided")
+    act.add_argument("--accept", metavar="ID", help="make it a case (all: each one)")
+    act.add_argument("--reject", metavar="ID", help="it is not proposed again (all: each one)")
+    generate.add_argument("--into", metavar="NAME", default="proposed", help="the file of cases (proposed)")
+    generate.add_argument("--question", metavar="TEXT", help="of --accept: as it should be asked")
+    asking_options(generate)
+    json_option(generate)
+    generate.set_defaults(run=run_generate)
 
     prompts = command(
         kinds,
@@ -257,6 +287,59 @@ def _export_cases(arguments: argparse.Namespace) -> int:
     if lost:
         say(f"{lost} of {len(found)} cases are left out: their quotations are gone, or this reader may not read them.")
     return 1 if lost else 0
+
+
+def run_generate(arguments: argparse.Namespace) -> int:
+    if arguments.question and (not arguments.accept or arguments.accept == "all"):
+        raise UsageError("--question goes with --accept and the id of one proposal.")
+    with open_store() as quoth:
+        reader, proposals = reader_of(quoth, arguments), Proposals(quoth)
+        if arguments.accept or arguments.reject:
+            return _decide(proposals, reader, arguments)
+        if not arguments.list:
+            wanted = Wanted(
+                arguments.count, arguments.collection, not arguments.no_near_misses, arguments.rules, arguments.seed
+            )
+            with progress_bar("Proposing") as bar:
+
+                def report(done: int, total: int) -> None:
+                    if bar is not None:
+                        bar("cases", "drafting", done, total)
+
+                made = proposals.generate(reader, wanted, report)
+            dropped = ", ".join(f"{n} {why}" for why, n in made.dropped.items())
+            say(
+                f"{made.answerable} cases and {made.unanswerable} near misses by {made.drafted_by} from "
+                f"{made.passages} passages{f'; dropped: {dropped}' if dropped else ''}"
+            )
+        found = proposals.listed(reader)
+    for one in found if arguments.list else [one for one in found if one.id in made.ids]:
+        if arguments.json:
+            print_json(asdict(one))
+        else:
+            kind = one.type if one.answerable else f"near miss{f', {one.swapped}' if one.swapped else ''}"
+            print(f"{one.id}  {one.question}\n          {kind}, by {one.drafted_by}, {one.source}: {one.quote}")
+    return 0
+
+
+def _decide(proposals: Proposals, reader: Reader, arguments: argparse.Namespace) -> int:
+    named = arguments.accept or arguments.reject
+    found = proposals.listed(reader) if named == "all" else [proposals.find(reader, named)]
+    refused = 0
+    for one in found:
+        try:
+            if arguments.reject:
+                proposals.reject(one, by=reader)
+                say(f"{one.id} is rejected.")
+            else:
+                case, version = proposals.accept(one, arguments.into, by=reader, question=arguments.question)
+                say(f"{one.id} is case {case} of {arguments.into}, version {version}.")
+        except UsageError as error:
+            if named != "all":
+                raise
+            refused += 1
+            say(f"{one.id}: {error}")
+    return 1 if refused else 0
 
 
 def run_probes(arguments: argparse.Namespace) -> int:

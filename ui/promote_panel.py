@@ -21,6 +21,7 @@ from evals.kept_cases import GoldSpan, KeptCases, NewCase, cases_jsonl
 from ingest.access import LOCAL
 from ingest.errors import QuothError, UsageError
 from ui import wording
+from ui.proposal_panel import show_proposals
 
 if TYPE_CHECKING:
     from assistant.bootstrap import Quoth
@@ -41,6 +42,7 @@ def show_promotion(quoth: Quoth, caller: Caller, said: Callable[[str], None]) ->
     """
     kept = KeptCases(quoth.database)
     _import(quoth, caller, said)
+    show_proposals(quoth, caller, said)
     answer = _chosen(quoth, caller)
     if answer is not None:
         _form(kept, caller, answer, said)

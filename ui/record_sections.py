@@ -21,6 +21,7 @@ PURPOSES: Final[Mapping[str, str]] = {
     "judge": "judge a statement",
     "embed": "question to vector",
     "moderate": "moderation",
+    "propose": "propose a case",
 }
 STAGE_NAMES: Final[Mapping[str, str]] = {
     "lexical": "words", "dense": "meaning", "fused": "both", "reranked": "final",
