@@ -122,9 +122,7 @@ def evaluate_answers(quoth: Quoth, path: Path, asking: Asking, options: RunOptio
     return evaluate_cases(quoth, given, asking, options)
 
 
-def evaluate_cases(
-    quoth: Quoth, given: GivenCases, asking: Asking, options: RunOptions | None = None
-) -> AnswersRun:
+def evaluate_cases(quoth: Quoth, given: GivenCases, asking: Asking, options: RunOptions | None = None) -> AnswersRun:
     """As `evaluate_answers`, of cases from elsewhere.
 
     Raises:

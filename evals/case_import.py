@@ -60,9 +60,7 @@ def import_cases(
             refused.append(Trouble(case.id, None, flaw))
             continue
         new.append(
-            NewCase(
-                case.question, case.answerable, tuple(gold), case.type, case.turns, case.groups, case.tags, case.id
-            )
+            NewCase(case.question, case.answerable, tuple(gold), case.type, case.turns, case.groups, case.tags, case.id)
         )
     not_kept, version = KeptCases(quoth.database).add_many(file, new, by=by)
     refused += [Trouble(one.id or "", None, words) for one, words in not_kept]

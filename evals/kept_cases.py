@@ -163,9 +163,7 @@ class KeptCases:
         refused, _, version = self._put(file, cases, by)
         return refused, version
 
-    def _put(
-        self, file: str, cases: Sequence[NewCase], by: Reader
-    ) -> tuple[list[tuple[NewCase, str]], list[str], int]:
+    def _put(self, file: str, cases: Sequence[NewCase], by: Reader) -> tuple[list[tuple[NewCase, str]], list[str], int]:
         if not FILE_NAME.fullmatch(file):
             raise UsageError(f"{file!r} cannot name a file of cases. Use letters, digits and . _ - up to 64 of them.")
         refused: list[tuple[NewCase, str]] = []
@@ -173,9 +171,7 @@ class KeptCases:
         with self._database.recording(LOCAL) as connection:
             latest = _lock_and_version(connection, file)
             c = eval_file_case.c
-            had = connection.execute(
-                select(c.case_id, c.question).where(c.file == file, _in_version(latest))
-            ).all()
+            had = connection.execute(select(c.case_id, c.question).where(c.file == file, _in_version(latest))).all()
             ids, questions = {row.case_id for row in had}, {row.question for row in had}
             for case in cases:
                 question = " ".join(case.question.replace("\x00", "").split())

@@ -49,7 +49,7 @@ if TYPE_CHECKING:
 
 State = Literal["open", "accepted", "rejected"]
 MOST_AT_ONCE: Final = 200
-PASSAGE_CHARS: Final = (80, 4000)  # shorter ones say little; longer ones are cut
+PASSAGE_CHARS: Final = (40, 4000)  # shorter ones say little; longer ones are cut
 PER_DOCUMENT: Final = 40  # passages looked at
 NEAR_MISS_EVERY: Final = 3  # one unanswerable case to so many answerable ones
 FAILURES: Final = 3  # of the model, one after the other, that end it

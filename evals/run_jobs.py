@@ -165,7 +165,9 @@ class RunJobs:
         wanted = version if version is not None else next((one.version for one in kept.history(file)), 0)
         given = self._given(file, wanted, by)
         if not given.cases:
-            raise UsageError(f"{file!r} holds no case that you can run: their quotations are gone, or not yours to read.")
+            raise UsageError(
+                f"{file!r} holds no case that you can run: their quotations are gone, or not yours to read."
+            )
         may = principals_of(self._quoth, by)
         for case in given.cases:
             if flaw := beyond(case, may):
@@ -207,7 +209,9 @@ class RunJobs:
                 select(eval_job).where(eval_job.c.id.startswith(reference, autoescape=True)).limit(2)
             ).all()
         if len(rows) != 1 or not reference:
-            raise UsageError(f"{reference!r} names {'several jobs' if len(rows) > 1 else 'no job'}. See `quoth eval jobs`.")
+            raise UsageError(
+                f"{reference!r} names {'several jobs' if len(rows) > 1 else 'no job'}. See `quoth eval jobs`."
+            )
         return _job(rows[0])
 
     def cancel(self, job: str, *, by: Reader) -> bool:
@@ -227,9 +231,9 @@ class RunJobs:
         return True
 
     def worker_alive(self) -> bool:
-        """Whether some worker of this store lives now; one of an adding command does no runs."""
+        """Whether some worker that does runs lives now; that of an adding command does none."""
         with self._database.working() as connection:
-            return queueing.worker_alive(connection)
+            return queueing.kind_served(connection, KIND)
 
     # -- for the worker ----------------------------------------------------------------------------------------------
 
@@ -324,7 +328,9 @@ class RunJobs:
         kept = KeptCases(self._database)
         wanted = version if version is not None else next((one.version for one in kept.history(file)), 0)
         cases = as_cases(kept.cases(file, by, version=wanted))
-        told = [[one.id, one.question, one.answerable, one.groups, one.turns, [g.quote for g in one.gold]] for one in cases]
+        told = [
+            [one.id, one.question, one.answerable, one.groups, one.turns, [g.quote for g in one.gold]] for one in cases
+        ]
         digest = hashlib.sha256(json.dumps(told).encode()).hexdigest()
         return GivenCases(f"{file}@{wanted}", digest, cases)
 

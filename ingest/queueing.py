@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 TASK: Final = "ingest.take"
 QUEUE: Final = "ingest"
 ALIVE: Final = 0x51554F54  # first half of the advisory lock that a living worker holds; the second is its id
+SERVES: Final = 0x51554F53  # the same of one that does another kind of work; the second is a hash of the kind
 
 _DEAD_WORKERS: Final = f"""
     not exists (
@@ -44,7 +45,9 @@ def document_lock(collection: str, source: str) -> str:
 
 def enqueue(connection: Connection, jobs: Sequence[tuple[UUID, str, int]]) -> list[int]:
     """Queue one job per (intake id, lock, priority) in the caller's transaction; returns the jobs' ids, in order."""
-    return _defer(connection, TASK, QUEUE, [({"intake": str(intake)}, lock, priority) for intake, lock, priority in jobs])
+    return _defer(
+        connection, TASK, QUEUE, [({"intake": str(intake)}, lock, priority) for intake, lock, priority in jobs]
+    )
 
 
 def enqueue_other(connection: Connection, kind: str, keys: Sequence[str]) -> list[int]:
@@ -52,9 +55,7 @@ def enqueue_other(connection: Connection, kind: str, keys: Sequence[str]) -> lis
     return _defer(connection, kind, kind, [({"key": key}, f"{kind} {key}", 0) for key in keys])
 
 
-def _defer(
-    connection: Connection, task: str, queue: str, jobs: Sequence[tuple[dict[str, str], str, int]]
-) -> list[int]:
+def _defer(connection: Connection, task: str, queue: str, jobs: Sequence[tuple[dict[str, str], str, int]]) -> list[int]:
     if not jobs:
         return []
     from procrastinate import PsycopgConnector
@@ -93,6 +94,16 @@ def worker_alive(connection: Connection) -> bool:
     )
 
 
+def kind_served(connection: Connection, kind: str) -> bool:
+    """Whether some living worker takes on jobs of a kind (`worker.JobKind`)."""
+    query = (
+        f"select exists (select from pg_locks where locktype = 'advisory' and classid = {SERVES} and objsubid = 2"
+        " and objid = ((hashtext(:kind)::bigint + 4294967296) % 4294967296)::oid"
+        " and database = (select oid from pg_database where datname = current_database()))"
+    )
+    return bool(connection.scalar(text(query), {"kind": kind}))
+
+
 def rescue(connection: Connection) -> int:
     """Put the jobs of dead workers back into the queue; returns how many. One rescuer at a time."""
     connection.execute(text("select pg_advisory_xact_lock(hashtext('quoth.rescue'))"))
@@ -128,9 +139,12 @@ def requeue(connection: Connection) -> int:
 
 
 def living_manager(
-    connector: procrastinate.connector.BaseConnector,
+    connector: procrastinate.connector.BaseConnector, kind: str | None = None
 ) -> tuple[JobManager, Callable[[], Coroutine[None, None, None]]]:
     """A job manager whose workers take their advisory lock before they ask for a first job.
+
+    Args:
+        kind: what other kind of work these do; None: files.
 
     Returns:
         The manager, and what returns once the connection that holds the lock has ended: the server was killed, or
@@ -153,6 +167,8 @@ def living_manager(
             self.alive = await connector.pool.getconn()  # kept: the lock lives as long as this connection
             await self.alive.set_autocommit(True)
             await self.alive.execute("select pg_advisory_lock_shared(%s, %s::bigint::integer)", (ALIVE, worker))
+            if kind is not None:
+                await self.alive.execute("select pg_advisory_lock_shared(%s, hashtext(%s))", (SERVES, kind))
             self.registered.set()
             return worker
 

@@ -166,7 +166,7 @@ class Worker:
         connector = procrastinate.PsycopgConnector()
         app, lock_is_lost = _living_app(connector)
         self._register(app)
-        kinds = [(kind, *_living_app(connector)) for kind in self._kinds]
+        kinds = [(kind, *_living_app(connector, kind.name)) for kind in self._kinds]
         async with (
             AsyncConnectionPool(
                 self._database.conninfo, kwargs=self._database.queue_options, min_size=1,
@@ -197,7 +197,6 @@ class Worker:
             raise ServiceError("The connection that shows that this worker lives was lost.")
 
     def _register(self, app: procrastinate.App) -> None:
-        import procrastinate
 
         @app.task(name=queueing.TASK, queue=queueing.QUEUE, pass_context=True, retry=self._retry())
         def take(context: procrastinate.JobContext, intake: str) -> None:
@@ -207,7 +206,6 @@ class Worker:
                 raise Stopped  # or the job would count as done and go, whether or not the file waits again
 
     def _register_other(self, app: procrastinate.App, kind: JobKind) -> None:
-        import procrastinate
 
         @app.task(name=kind.name, queue=kind.name, pass_context=True, retry=self._retry())
         def take(context: procrastinate.JobContext, key: str) -> None:
@@ -277,10 +275,12 @@ class Worker:
             LOG.error("the chore %r failed:\n%s", name, trace_of(error))
 
 
-def _living_app(connector: BaseConnector) -> tuple[procrastinate.App, Callable[[], Coroutine[None, None, None]]]:
+def _living_app(
+    connector: BaseConnector, kind: str | None = None
+) -> tuple[procrastinate.App, Callable[[], Coroutine[None, None, None]]]:
     """An app whose worker shows that it lives, and what returns once that cannot be seen any more."""
     app = queueing.new_app(connector)
-    app.job_manager, lost = queueing.living_manager(connector)
+    app.job_manager, lost = queueing.living_manager(connector, kind)
     return app, lost
 
 

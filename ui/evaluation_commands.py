@@ -29,8 +29,8 @@ from evals.gold import GoldFinder
 from evals.judging import roc_points
 from evals.kept_cases import KeptCases, cases_jsonl
 from evals.outside import Endpoint, OutsideSystem, answers_from_file, outside_facts
-from evals.proposing import Proposals, Wanted
 from evals.probing import probe_answers, probes_json, probes_table
+from evals.proposing import Proposals, Wanted
 from evals.roc_picture import roc_svg
 from evals.run_store import KeptRun
 from evals.side_by_side import side_by_side_json, side_by_side_table

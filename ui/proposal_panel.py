@@ -78,9 +78,7 @@ def _one(
     st.text(one.quote)
     with st.form(f"proposal-{one.id}", border=False):
         question = st.text_input("Question", one.question, max_chars=2000, key=f"proposal-question-{one.id}")
-        answerable = st.checkbox(
-            "The sentence above answers it", one.answerable, key=f"proposal-answerable-{one.id}"
-        )
+        answerable = st.checkbox("The sentence above answers it", one.answerable, key=f"proposal-answerable-{one.id}")
         left, right = st.columns(2)
         file = left.selectbox("File", files or [FIRST_FILE], accept_new_options=True, key=f"proposal-file-{one.id}")
         kind = right.text_input("Type", one.type, max_chars=60, key=f"proposal-type-{one.id}")

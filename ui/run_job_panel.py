@@ -90,7 +90,9 @@ def _panel(quoth: Quoth, caller: Caller) -> None:
     with st.container(border=True, key="run-jobs", gap="small"):
         for one in shown:
             with st.container(horizontal=True, vertical_alignment="center", key=f"run-job-{one.id}"):
-                st.markdown(f"{ICONS[one.state]} {wording.literal(f'{one.file}, version {one.version}')}", width="content")
+                st.markdown(
+                    f"{ICONS[one.state]} {wording.literal(f'{one.file}, version {one.version}')}", width="content"
+                )
                 st.caption(wording.literal(job_words(one)), width="stretch")
                 if one.open and st.button("Cancel", key=f"cancel-{one.id}", type="tertiary", icon=":material/close:"):
                     caller.must("evaluator")

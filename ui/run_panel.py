@@ -20,9 +20,10 @@ from evals.outcome import Measure
 from evals.run_store import KeptRun, Runs
 from ingest.errors import UsageError
 from ui import wording
-from ui.run_job_panel import show_run_jobs
+from ui.calibration_panel import show_calibration
 from ui.review_panel import show_judged_by_people
 from ui.run_cache import measured_run
+from ui.run_job_panel import show_run_jobs
 
 if TYPE_CHECKING:
     from assistant.bootstrap import Quoth
@@ -172,6 +173,7 @@ def _one(quoth: Quoth, caller: Caller, kept: KeptRun, run: AnswersRun | None, sa
         st.caption("Nothing of it is done yet.")
     else:
         _numbers(run)
+        show_calibration(quoth, run)
         show_judged_by_people(quoth, run)
         _files(quoth, caller, run)
     _delete(quoth, caller, kept, said)

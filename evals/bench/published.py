@@ -23,11 +23,11 @@ from pathlib import Path
 from typing import Final
 
 from assistant.bootstrap import Quoth, open_quoth
-from evals.answers_run import AnswersRun, Asking, GivenCases, Progress, RunOptions, evaluate_cases, measured
 from evals.answers_report import number
+from evals.answers_run import AnswersRun, Asking, GivenCases, Progress, RunOptions, evaluate_cases, measured
 from evals.beir import Record, TestCollection, index_beir
-from evals.case_scores import distinct, distinct_gold, gold_ranks
 from evals.case_files import read_case_file
+from evals.case_scores import distinct, distinct_gold, gold_ranks
 from evals.cases import Case, Gold
 from evals.estimating import duration
 from evals.intervals import bootstrap_mean
@@ -181,7 +181,9 @@ def recall_at(outcome: Outcome, stage: Stage, depth: int) -> float:
 def _retrieval(runs: Sequence[AnswersRun]) -> str:
     rows = []
     for run in runs:
-        over = [one.outcome for one in run.records if one.outcome.answerable and one.outcome.gold and one.outcome.ranked]
+        over = [
+            one.outcome for one in run.records if one.outcome.answerable and one.outcome.gold and one.outcome.ranked
+        ]
         for stage in STAGES:
             deep = [recall_at(one, stage, DEEP) for one in over]
             rows.append(

@@ -124,7 +124,12 @@ def test_rules_propose_from_what_the_reader_may_read_and_a_person_decides(filled
     case, version = proposals.accept(leave, "hr", by=EVA, question="How long is parental leave?", type="hr")
     assert version == 1
     (kept,) = KeptCases(filled.database).cases("hr", EVA)
-    assert (kept.id, kept.question, kept.gold[0]["quote"], kept.type) == (case, "How long is parental leave?", LEAVE, "hr")
+    assert (kept.id, kept.question, kept.gold[0]["quote"], kept.type) == (
+        case,
+        "How long is parental leave?",
+        LEAVE,
+        "hr",
+    )
     with pytest.raises(UsageError, match="decided before"):
         proposals.accept(leave, "hr", by=EVA)
     rooms = next(one for one in found if one.quote == ROOMS)
@@ -168,7 +173,9 @@ def test_a_model_proposes_and_what_it_does_not_quote_word_for_word_is_dropped(
             made = proposals.generate(EVA, Wanted(4))
             new = [one for one in proposals.listed(EVA) if one.id not in before]
             assert made.drafted_by == "double-honest" and made.dropped["quote not in the document"] >= 2
-            assert {one.answerable for one in new} == {True, False} and all(one.drafted_by == "double-honest" for one in new)
+            assert {one.answerable for one in new} == {True, False} and all(
+                one.drafted_by == "double-honest" for one in new
+            )
             assert all(one.question.endswith("in Norvik?") for one in new if not one.answerable)
             assert not any("board" in one.source for one in new)
     with LoopbackModel(mode="500") as double:

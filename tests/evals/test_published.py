@@ -7,7 +7,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from made_runs import RIGHT, made_run
 
 from assistant.bootstrap import Quoth
 from evals.answers_run import RunOptions
@@ -15,6 +14,7 @@ from evals.bench.published import COLLECTION, draw_squad, limited, main, measure
 from evals.outcome import Cited
 from evals.run_store import Runs
 from ingest.errors import UsageError
+from tests.evals.made_runs import RIGHT, made_run
 
 PLACES = ("Holm", "Varsund", "Ekeby", "Tallnas", "Brunnby", "Lerhamn")
 
@@ -23,7 +23,9 @@ def squad(folder: Path) -> Path:
     """Articles of our own in SQuAD's form."""
     paragraphs = []
     for number, place in enumerate(PLACES):
-        context = f"The lighthouse of {place} was built in {1801 + number}. Its keeper tends {number + 2} lamps at night."
+        context = (
+            f"The lighthouse of {place} was built in {1801 + number}. Its keeper tends {number + 2} lamps at night."
+        )
         built, lamps = str(1801 + number), f"{number + 2} lamps"
         paragraphs.append(
             {
@@ -77,7 +79,10 @@ def test_the_page_of_a_small_draw(quoth: Quoth, tmp_path: Path, capsys: pytest.C
     assert len(run.records) == 10 and run.kept.facts.settings["collection"] == COLLECTION
     page = published([run], "python -m evals.bench.published")
     assert "| gold span, recall | at least .85 | 1.000 [1.000, 1.000], n=4 |" in page
-    assert "| of those without: near miss | at least .60 | " in page and "| of those without: off topic | at least .80 |" in page
+    assert (
+        "| of those without: near miss | at least .60 | " in page
+        and "| of those without: off topic | at least .80 |" in page
+    )
     assert "| gold page, recall | at least .90 | - |" in page
     assert page.count("| SQuAD 2.0, part a: 4 drawn with seed 1 | ") == 4  # a line a stage
     assert measure_squad(quoth, tmp_path, 4, 1, RunOptions()).id != run.id  # the first was finished

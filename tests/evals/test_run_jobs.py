@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import text
 
-from assistant.bootstrap import Quoth, open_quoth
+from assistant.bootstrap import Quoth
 from evals.answers_run import load_run
 from evals.case_files import read_case_file
 from evals.case_import import import_cases
@@ -155,6 +155,7 @@ def test_an_import_finds_nothing_that_the_importer_may_not_read(filled: Quoth, t
 
 def test_a_run_is_done_by_the_worker_under_the_rights_of_who_began_it(working: Quoth, kept: str) -> None:
     jobs = RunJobs(working)
+    assert jobs.worker_alive()
     job = jobs.submit(kept, None, by=EVA, workers=2)
     assert (job.total, job.state, job.version) == (4, "waiting", 1)
     done = awaited(jobs, job, "done", "failed")
@@ -173,6 +174,7 @@ def test_a_run_is_done_by_the_worker_under_the_rights_of_who_began_it(working: Q
 
 def test_a_waiting_run_is_cancelled_and_never_begins(filled: Quoth, kept: str) -> None:
     jobs = RunJobs(filled)
+    assert not jobs.worker_alive()
     job = jobs.submit(kept, 1, by=EVA)
     assert jobs.cancel(job.id, by=EVA)
     jobs.take(job.id, lambda: False, False)  # should a worker have fetched it before
@@ -242,7 +244,11 @@ def test_a_job_that_the_queue_lost_is_queued_again(filled: Quoth, kept: str) -> 
 
 
 def test_the_run_of_a_killed_worker_is_taken_up_by_the_next(
-    filled: Quoth, environ: dict[str, str], kept: str, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    filled: Quoth,
+    environ: dict[str, str],
+    kept: str,
+    capfd: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     stuck, let = threading.Event(), threading.Event()
     handler = type("Handler", (Stalling,), {"asked": [], "answers": 3, "let": let, "stuck": stuck})
@@ -274,7 +280,9 @@ def test_the_run_of_a_killed_worker_is_taken_up_by_the_next(
         server.shutdown()
     assert (done.state, done.done, done.starts, done.run) == ("done", 4, 2, half.run), done
     after = Runs(filled.database).records(half.run)
-    assert sorted(after) == [0, 1, 2, 3] and {at: after[at] for at in before} == before  # what was done was not done again
+    assert (
+        sorted(after) == [0, 1, 2, 3] and {at: after[at] for at in before} == before
+    )  # what was done was not done again
     monkeypatch.delenv("QUOTH_TEST_DATABASE_URL", raising=False)
     for name, value in environ.items():
         if name.startswith("QUOTH_"):

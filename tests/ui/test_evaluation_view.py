@@ -12,9 +12,13 @@ from assistant.bootstrap import Quoth
 from assistant.callers import Caller
 from assistant.model import Answer
 from evals.answers_run import Asking, evaluate_answers, load_run
+from evals.case_files import read_case_file
+from evals.case_import import import_cases
 from evals.case_record import from_json, to_json
 from evals.kept_cases import KeptCases
+from evals.proposing import Proposals
 from evals.reviewing import ClaimKey, Reviews
+from evals.run_jobs import RunJobs
 from evals.run_store import KeptRun, Runs
 from ingest.access import LOCAL, Reader
 from ui.run_panel import run_lines
@@ -208,3 +212,63 @@ def test_who_is_no_evaluator_sees_nothing_of_it(quoth: Quoth, runs: tuple[KeptRu
     owner = Caller(Reader("ada", frozenset()), frozenset(("reader", "owner")), "session")
     page = AppTest.from_function(script, args=(quoth, owner), default_timeout=60).run()
     assert "needs the role" in words(page) and not page.dataframe and not page.button
+
+
+def test_the_scores_of_a_run_are_held_against_the_truth_with_the_numbers_as_tables(
+    app: AppTest, runs: tuple[KeptRun, KeptRun]
+) -> None:
+    opened(app, runs[0].id).run()
+    assert not app.exception and not app.error
+    assert "Calibration and risk" in [one.label for one in app.expander]
+    columns = [list(frame.value.columns) for frame in app.dataframe]
+    assert ["Share of the given answers", "Risk"] in columns
+    assert any("Mean score" in one and "Share right" in one for one in columns)
+    assert "no such label" in words(app)  # nobody has labelled a statement of it
+
+
+def test_a_run_is_started_from_the_page_watched_and_cancelled(
+    quoth: Quoth, app: AppTest, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    file = tmp_path_factory.mktemp("import") / "cases.jsonl"
+    file.write_text("".join(json.dumps(case) + "\n" for case in (CASES[0], CASES[2])), encoding="utf-8")
+    found = import_cases(quoth, "started", read_case_file(file), EVALUATOR.reader)
+    assert found.added == 2
+    app.run()
+    app.selectbox(key="start-file").set_value("started").run()
+    app.button(key="start-estimate").click().run()
+    assert "2 cases" in words(app)
+    app.button(key="start-run").click().run()
+    assert not app.exception and "A run of 2 cases waits for the worker" in words(app)
+    assert "No worker lives now" in words(app)
+    job = RunJobs(quoth).list()[0]
+    assert (job.state, job.asked_by.name) == ("waiting", EVALUATOR.reader.name)
+    app.button(key=f"cancel-{job.id}").click().run()
+    assert RunJobs(quoth).find(job.id).state == "cancelled"
+    app.button(key="start-run").click().run()
+    jobs = RunJobs(quoth)
+    again = jobs.list()[0]
+    jobs.take(again.id, lambda: False, False)  # as the worker does
+    app.run()
+    run = str(jobs.find(again.id).run)
+    assert run in words(app) and f"for {EVALUATOR.reader.name}" in words(app)
+
+
+def test_cases_are_proposed_on_the_page_and_decided_on(quoth: Quoth, app: AppTest) -> None:
+    at(app, "Make cases")
+    next(one for one in app.button if one.label == "Propose").click().run()
+    assert not app.exception and "are proposed" in words(app)
+    proposals = Proposals(quoth)
+    first, *others = proposals.listed(EVALUATOR.reader)
+    assert others and not any("pay.txt" in one.source for one in (first, *others))
+    app.text_input(key=f"proposal-question-{first.id}").set_value("How long can parents stay away?")
+    next(one for one in app.button if one.label == "Accept").click().run()
+    assert "It is case" in words(app) and first.id not in {one.id for one in proposals.listed(EVALUATOR.reader)}
+    kept = [
+        case.question
+        for one in KeptCases(quoth.database).files()
+        for case in KeptCases(quoth.database).cases(one.file, LOCAL)
+    ]
+    assert "How long can parents stay away?" in kept
+    next(one for one in app.button if one.label == "Reject").click().run()
+    assert "It is rejected" in words(app)
+    assert len(proposals.listed(EVALUATOR.reader)) == len(others) - 1
