@@ -322,17 +322,22 @@ def _erase(connection: Connection, gone: ColumnElement[bool]) -> None:
     )
 
 
-def loaded(connection: Connection, reader: Reader, row: Row) -> Answer:
-    """An answer from its row, with what the reader may read now of what it was drawn from."""
+def loaded(connection: Connection, reader: Reader, row: Row, *, words: Connection | None = None) -> Answer:
+    """An answer from its row, with what the reader may read now of what it was drawn from.
+
+    Args:
+        words: what documents are read with, where `connection` is of another role than the reader's.
+    """
+    documents = connection if words is None else words
     spans = connection.execute(
         select(answer_span).where(answer_span.c.answer_id == row.id).order_by(answer_span.c.ordinal)
     ).all()
     shown = [
-        (span, *quoted(connection, reader, span.document_id, span.version, span.start_offset, span.end_offset))
+        (span, *quoted(documents, reader, span.document_id, span.version, span.start_offset, span.end_offset))
         for span in spans
     ]
     citations = tuple(
-        _citation(connection, reader, span, source, quote) for span, source, quote in shown if span.marker > 0
+        _citation(documents, reader, span, source, quote) for span, source, quote in shown if span.marker > 0
     )
     lost = any(source is None for _, source, _ in shown)  # then what was written freely may speak of it
     out_of_reach = {citation.marker for citation in citations if not citation.source}

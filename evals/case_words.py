@@ -17,7 +17,7 @@ from assistant.model import Answer
 from assistant.records import answer, loaded
 from evals.case_record import CaseRecord, HitSeen
 from evals.gold import Place
-from ingest import schema
+from ingest import audit, schema
 from ingest.access import Reader
 from ingest.catalog import readable
 from ingest.database import Database
@@ -58,12 +58,19 @@ def answer_words(database: Database, reader: Reader, kept: UUID | None, principa
     """
     if kept is None:
         return None
-    # the row is somebody else's, so the worker reads it; each word of a document passes `readable(reader)`
-    with database.working() as connection:
+    # the row is somebody else's, so the worker reads it; documents are read as the reader, behind both walls
+    with database.working() as connection, database.reading(reader) as words:
         row = connection.execute(
             select(answer).where(answer.c.id == kept, answer.c.principal == principal)
         ).one_or_none()
-        return None if row is None else loaded(connection, reader, row)
+        return None if row is None else loaded(connection, reader, row, words=words)
+
+
+def opened(database: Database, reader: Reader, kept: UUID, principal: str) -> None:
+    """Put into the audit's chain that `reader` opened an answer that was somebody else's."""
+    if principal != reader.name:
+        with database.recording(reader) as connection:
+            audit.record(connection, reader, "answer.opened", kept, {"of": principal})
 
 
 def words_of_case(database: Database, reader: Reader, record: CaseRecord) -> Answer | None:

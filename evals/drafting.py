@@ -20,34 +20,10 @@ LEAST_QUESTION_WORDS: Final = 4
 COPIED_WORDS: Final = 8  # in a row, as in the document: a question that copies finds its sentence by its words alone
 SUBJECT_WORDS: Final = 8
 
-_NUMBER_WORDS: Final = [
-    "two",
-    "three",
-    "four",
-    "five",
-    "six",
-    "seven",
-    "eight",
-    "nine",
-    "ten",
-    "eleven",
-    "twelve",
-    "thirteen",
-    "fourteen",
-    "fifteen",
-    "sixteen",
-    "seventeen",
-    "eighteen",
-    "nineteen",
-    "twenty",
-    "thirty",
-    "forty",
-    "fifty",
-    "sixty",
-    "seventy",
-    "eighty",
-    "ninety",
-]
+_NUMBER_WORDS: Final = """
+    two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen
+    eighteen nineteen twenty thirty forty fifty sixty seventy eighty ninety
+    """.split()  # noqa: SIM905
 _NUMBER: Final = rf"(?:\d[\d,.]*\d|\d|{'|'.join(_NUMBER_WORDS)})"
 _QUANTITY: Final = re.compile(
     rf"(?:\b(?:at most|at least|up to|about|only|exactly|no more than|more than|not more than)\s+)?"
@@ -59,9 +35,13 @@ _PERCENT: Final = re.compile(
 )
 _MONTHS: Final = "January|February|March|April|May|June|July|August|September|October|November|December"
 _DAYS: Final = "Monday|Tuesday|Wednesday|Thursday|Friday|Saturday|Sunday"
-_HOURS: Final = rf"(?:\d{{1,2}}(?:[:.]\d\d)?\s?(?:am|pm|a\.m\.|p\.m\.|o'clock)|\d{{1,2}}:\d\d|{'|'.join(_NUMBER_WORDS[:11])}(?=\s+in the))"
+_HOURS: Final = (
+    rf"(?:\d{{1,2}}(?:[:.]\d\d)?\s?(?:am|pm|a\.m\.|p\.m\.|o'clock)|"
+    rf"\d{{1,2}}:\d\d|{'|'.join(_NUMBER_WORDS[:11])}(?=\s+in the))"
+)
 _TIME: Final = re.compile(
-    rf"\b(?:on|by|until|before|after|at|from|in)\s+(?:the\s+)?(?:\d{{1,2}}\.?\s+)?(?:{_MONTHS}|{_DAYS}|{_HOURS}|(?:19|20)\d\d)\b"
+    rf"\b(?:on|by|until|before|after|at|from|in)\s+(?:the\s+)?(?:\d{{1,2}}\.?\s+)?"
+    rf"(?:{_MONTHS}|{_DAYS}|{_HOURS}|(?:19|20)\d\d)\b"
 )
 _PLACE: Final = re.compile(r"^(?P<verb>kept|held|stored|located|found|filed|displayed|posted)\s+(?:in|at|on|by|near)\b")
 _MODALS: Final = ("may", "must", "can", "should", "will", "shall", "could")
@@ -76,52 +56,20 @@ _VERBS: Final = {  # third person -> base; the base itself takes `do`
 }  # fmt: skip
 _BASES: Final = frozenset(_VERBS.values())
 _UNRESOLVED: Final = frozenset(
-    [
-        "it",
-        "they",
-        "this",
-        "these",
-        "that",
-        "those",
-        "he",
-        "she",
-        "there",
-        "here",
-        "who",
-        "which",
-        "such",
-        "if",
-        "when",
-        "while",
-        "as",
-        "because",
-        "although",
-        "however",
-        "both",
-        "one",
-        "some",
-        "no",
-        "nobody",
-        "nothing",
-        "in",
-        "on",
-        "at",
-        "for",
-        "from",
-        "by",
-        "with",
-        "to",
-        "after",
-        "before",
-        "please",
-        "see",
-    ]
+    """
+    it they this these that those he she there here who which such if when while as because although however
+    both one some no nobody nothing in on at for from by with to after before please see
+    """.split()  # noqa: SIM905
 )
 _CLAUSE: Final = frozenset(
-    ["who", "which", "that", "if", "when", "while", "because", "although", "one", "it", "they"]
+    """
+    who which that if when while because although one it they
+    """.split()  # noqa: SIM905
 )  # in a subject
 _FUNCTION: Final = frozenset(
-    ["the", "a", "an", "all", "each", "every", "any", "new", "most", "our", "your", "their", "his", "her", "its"]
+    """
+    the a an all each every any new most our your their his her its
+    """.split()  # noqa: SIM905
 )
 _WORD: Final = re.compile(r"[\w'-]+")
 

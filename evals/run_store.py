@@ -35,8 +35,8 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.dialects.postgresql import insert as upsert
 
-from ingest import schema
-from ingest.access import LOCAL
+from ingest import audit, schema
+from ingest.access import LOCAL, Reader
 from ingest.catalog import in_scope
 from ingest.database import Database
 from ingest.errors import UsageError
@@ -192,10 +192,12 @@ class Runs:
         with self._database.counting(LOCAL) as connection:
             connection.execute(update(eval_run).where(eval_run.c.id == run).values(finished_at=func.clock_timestamp()))
 
-    def delete(self, run: str) -> None:
-        """Forget a run. The answers that it asked for stay until conversations expire."""
-        with self._database.counting(LOCAL) as connection:
-            connection.execute(delete(eval_run).where(eval_run.c.id == run))
+    def delete(self, run: str, *, by: Reader = LOCAL) -> None:
+        """Forget a run; the audit keeps who did. The answers that it asked for stay until conversations expire."""
+        with self._database.recording(LOCAL) as connection:
+            gone = connection.execute(delete(eval_run).where(eval_run.c.id == run).returning(eval_run.c.cases_sha256))
+            if (digest := gone.scalar_one_or_none()) is not None:
+                audit.record(connection, by, "eval.run.deleted", None, {"run": run, "cases": digest[:12]})
 
     @contextmanager
     def held(self, run: str) -> Iterator[None]:

@@ -16,7 +16,7 @@ from assistant.feedback import REASONS
 from assistant.model import Answer, AnswerId
 from evals.case_files import read_case_file
 from evals.case_import import import_cases
-from evals.case_words import answer_words
+from evals.case_words import answer_words, opened
 from evals.kept_cases import GoldSpan, KeptCases, NewCase, cases_jsonl
 from ingest.access import LOCAL
 from ingest.errors import QuothError, UsageError
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 ANSWER: Final = "answer"  # of the address
 OFFERED: Final = 50
+OPENED: Final = "promote-opened"
 FIRST_FILE: Final = "conversations"
 UPLOAD_MB: Final = 20
 REFUSED_SHOWN: Final = 5
@@ -103,6 +104,9 @@ def _chosen(quoth: Quoth, caller: Caller) -> Answer | None:
         return None
     principal = caller.reader.name if picked in own else unhelpful[picked].given.principal
     answer = answer_words(quoth.database, caller.reader, uuid.UUID(str(picked)), principal)
+    if answer is not None and st.session_state.get(OPENED) != str(picked):
+        st.session_state[OPENED] = str(picked)  # once, not at each drawing of the page
+        opened(quoth.database, caller.reader, uuid.UUID(str(picked)), principal)
     if answer is None:
         st.info("This answer is not kept any more.")
     return answer

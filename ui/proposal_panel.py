@@ -1,4 +1,4 @@
-"""Cases proposed from documents: drafting them, and deciding on one after the other: as it is, changed, or not at all."""
+"""Cases proposed from documents: drafting them, and deciding on one after the other."""
 
 from __future__ import annotations
 

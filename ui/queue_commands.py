@@ -22,9 +22,9 @@ def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
         help="take files from the queue until Ctrl-C",
         example="quoth worker\nQUOTH_WORKERS=8 quoth worker",
         more="""
-            `quoth up` has a worker of its own, which also does evaluation runs that were started on the page; run more of them, on as many machines as you like, against one
+            `quoth up` has a worker of its own; run more of them, on as many machines as you like, against one
             QUOTH_DATABASE_URL and one QUOTH_ORIGINALS. A worker that is killed loses nothing: another takes up what
-            it had begun.""",
+            it had begun. It also does the evaluation runs that were started on the page.""",
     )
     worker.set_defaults(run=run_worker)
 

@@ -192,4 +192,4 @@ def show_override(quoth: Quoth, caller: Caller, run: str, case: str, verdicts: S
             caller.must("evaluator")
             reviews.override(run, case, verdict, reason, by=caller.reader)
             st.rerun()
-    st.caption("Measures keep to the rules' verdicts; what people say stands beside them.")
+    st.caption("The run shows its measures by the rules, and beside them with what people say.")

@@ -15,6 +15,8 @@ from evals.comparing import compare, comparison_json, comparison_table
 from evals.estimating import duration
 from evals.gate_report import gate_junit, gate_markdown, gate_table, write_text
 from evals.gating import SAMPLE_BARS, gate, gate_json, read_bars
+from evals.overriding import moved, overridden
+from evals.reviewing import Reviews
 from evals.run_jobs import RunJob, RunJobs
 from evals.run_store import Runs
 from ingest.access import LOCAL
@@ -176,6 +178,7 @@ def run_show(arguments: argparse.Namespace) -> int:
     cases = {case.id: case for case in read_case_file(arguments.cases)} if arguments.cases else {}
     with open_store() as quoth:
         run = load_run(Runs(quoth.database), arguments.kept)
+        people = moved(run, overridden(run, Reviews(quoth.database).overrides(run.id)))
         if arguments.report is not None:
             answers_report.write_report(run, quoth.answers, cases, arguments.report)
         lines = answers_report.report_lines(run, quoth.answers, cases) if arguments.lines else []
@@ -185,9 +188,16 @@ def run_show(arguments: argparse.Namespace) -> int:
         for line in lines:
             print_json(line)
     elif arguments.json:
-        print_json({**answers_report.run_json(run), "per_case": answers_report.per_case_json(run)})
+        said = {one.name: answers_report.measure_json(one.with_people) for one in people}
+        made = {**answers_report.run_json(run), "per_case": answers_report.per_case_json(run)}
+        print_json({**made, "with_people": said} if said else made)
     else:
         print(answers_report.run_table(run))
+        if people:
+            print("\nwith what people say of its cases")
+        for one in people:
+            values = (answers_report.number(each.value) for each in (one.by_rules, one.with_people))
+            print(f"{one.name:<40}{' -> '.join(values)}")
     return 0
 
 

@@ -17,6 +17,8 @@ from evals.answers_run import AnswersRun
 from evals.case_record import report_json
 from evals.case_words import words_of_case
 from evals.outcome import Measure
+from evals.overriding import moved, overridden, verdicts
+from evals.reviewing import Reviews
 from evals.run_store import KeptRun, Runs
 from ingest.errors import UsageError
 from ui import wording
@@ -173,6 +175,7 @@ def _one(quoth: Quoth, caller: Caller, kept: KeptRun, run: AnswersRun | None, sa
         st.caption("Nothing of it is done yet.")
     else:
         _numbers(run)
+        _people(quoth, run)
         show_calibration(quoth, run)
         show_judged_by_people(quoth, run)
         _files(quoth, caller, run)
@@ -208,6 +211,31 @@ def _numbers(run: AnswersRun) -> None:
             hide_index=True,
             alt="Settings of the run",
         )
+
+
+def _people(quoth: Quoth, run: AnswersRun) -> None:
+    """The measures that people's verdicts change, beside those by the rules."""
+    overrides = Reviews(quoth.database).overrides(run.id)
+    changed = moved(run, overridden(run, overrides))
+    if not changed:
+        return
+    names = {said.by for of in overrides.values() for said in of}
+    with st.expander(f"With what people say of {wording.counted(len(verdicts(overrides)), 'case')}", expanded=True):
+        st.dataframe(
+            [
+                {
+                    "Measure": one.name,
+                    "By the rules": measure_words(one.by_rules),
+                    "n": one.by_rules.n,
+                    "With people's verdicts": measure_words(one.with_people),
+                    "n with them": one.with_people.n,
+                }
+                for one in changed
+            ],
+            hide_index=True,
+            alt="Measures by the rules, and with people's verdicts",
+        )
+        st.caption(wording.literal(f"Said by {', '.join(sorted(names))}. Each verdict stands with its case."))
 
 
 def _files(quoth: Quoth, caller: Caller, run: AnswersRun) -> None:
@@ -247,6 +275,6 @@ def _delete(quoth: Quoth, caller: Caller, kept: KeptRun, said: Callable[[str], N
         st.write("Its numbers and what people said of its cases go for good. The answers stay until they expire.")
         if st.button("Delete it", type="primary", key=f"delete-{kept.id}"):
             caller.must("evaluator")
-            Runs(quoth.database).delete(kept.id)
+            Runs(quoth.database).delete(kept.id, by=caller.reader)
             st.query_params.pop(RUN, None)
             said(f"The run {kept.id} is forgotten.")

@@ -1,4 +1,4 @@
-"""The published table: retrieval by stage, citations, abstention and latency, each with its interval and what is aimed at.
+"""The published table: retrieval by stage, citations, abstention, latency, with intervals and what is aimed at.
 
     python -m evals.bench.published SQUAD_FOLDER [--size 300] [--seed 1] [--workers 1] [--write FILE.md]
 

@@ -116,6 +116,7 @@ def test_runs_are_listed_with_intervals_and_one_is_forgotten_after_asking(
     opened(app, more.id).run()
     app.button(key=f"delete-{more.id}").click().run()
     assert f"The run {more.id} is forgotten" in words(app)
+    assert any(more.id in one.detail for one in quoth.latest_events(action="eval.run.deleted"))
     assert more.id not in [one.id for one in Runs(quoth.database).list()]
 
 
@@ -184,6 +185,10 @@ def test_a_person_says_what_really_became_of_a_case(quoth: Quoth, app: AppTest, 
     (said,) = Reviews(quoth.database).overrides(runs[0].id)["leave"]
     assert (said.verdict, said.by) == ("used in part", "eva@example.org")
     assert "used in part. It leaves out" in words(app)
+    at(opened(app, runs[0].id), "Runs")
+    table = next(one.value for one in app.dataframe if "With people's verdicts" in one.value).set_index("Measure")
+    assert table.loc["cases_right"]["By the rules"].startswith("1.000")
+    assert table.loc["cases_right"]["With people's verdicts"].startswith("0.667")
 
 
 def test_an_answer_that_did_not_help_becomes_a_case_of_a_versioned_file(
@@ -195,6 +200,9 @@ def test_an_answer_that_did_not_help_becomes_a_case_of_a_versioned_file(
     quoth.feedback.give(asker, answer.id, helpful=False, reason="incomplete")
     app.query_params["answer"] = str(answer.id)
     assert LEAVE.rstrip(".") in words(at(app, "Make cases"))
+    app.run()
+    (opening,) = quoth.latest_events(action="answer.opened")  # once, however often the page is drawn
+    assert (opening.principal, str(opening.subject)) == ("eva@example.org", str(answer.id))
     next(one for one in app.button if one.label == "Make it a case").click().run()
     assert not app.exception and not app.error
     kept = KeptCases(quoth.database)
