@@ -31,6 +31,7 @@ from evals.kept_cases import KeptCases, cases_jsonl
 from evals.outside import Endpoint, OutsideSystem, answers_from_file, outside_facts
 from evals.probing import probe_answers, probes_json, probes_table
 from evals.proposing import Proposals, Wanted
+from evals.retrieval_store import RetrievalRuns
 from evals.roc_picture import roc_svg
 from evals.run_store import KeptRun
 from evals.side_by_side import side_by_side_json, side_by_side_table
@@ -194,8 +195,10 @@ def run_retrieval(arguments: argparse.Namespace) -> int:
         run = retrieval_run.evaluate_retrieval(
             quoth, arguments.folder, k=arguments.k, runs=arguments.runs, progress=report
         )
+        kept = RetrievalRuns(quoth).keep(run)
+    say(f"Kept as run {kept.id}. `quoth eval compare` takes two of them.")
     if arguments.json:
-        print_json(retrieval_run.run_json(run))
+        print_json({"run": kept.id, **retrieval_run.run_json(run)})
     else:
         print(retrieval_run.run_table(run))
     return 0

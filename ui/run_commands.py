@@ -8,6 +8,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from assistant.bootstrap import Quoth
 from evals import answers_report
 from evals.answers_run import load_run
 from evals.case_files import read_case_file
@@ -16,6 +17,7 @@ from evals.estimating import duration
 from evals.gate_report import gate_junit, gate_markdown, gate_table, write_text
 from evals.gating import SAMPLE_BARS, gate, gate_json, read_bars
 from evals.overriding import moved, overridden
+from evals.retrieval_store import PREFIX, RetrievalRuns, compare_retrieval, retrieval_line, retrieval_table
 from evals.reviewing import Reviews
 from evals.run_jobs import RunJob, RunJobs
 from evals.run_store import Runs
@@ -108,6 +110,12 @@ def add_commands(kinds: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
 def run_list(arguments: argparse.Namespace) -> int:
     with open_store() as quoth:
         found = Runs(quoth.database).list()
+        retrieval = RetrievalRuns(quoth).list()
+    for kept in retrieval:
+        if arguments.json:
+            print_json({"run": kept.id, "kind": "retrieval", **kept.result, "settings": dict(kept.settings)})
+        else:
+            print(retrieval_line(kept))
     for one in found:
         if arguments.json:
             print_json({"run": one.id, "cases": one.facts.cases, "done": one.done, **answers_report.facts_json(one)})
@@ -118,7 +126,7 @@ def run_list(arguments: argparse.Namespace) -> int:
                 f"{one.id}  {one.started_at:%Y-%m-%d %H:%M}  {one.facts.cases:5} cases  {one.facts.cases_name}  "
                 f"{settings.get('system') or settings.get('models')}{state}"
             )
-    if not found:
+    if not found and not retrieval:
         print("No run is kept. Make one: quoth eval answers CASES.jsonl", file=sys.stderr)
     return 0
 
@@ -177,6 +185,12 @@ def file_and_version(text: str, option: str) -> tuple[str, int | None]:
 def run_show(arguments: argparse.Namespace) -> int:
     cases = {case.id: case for case in read_case_file(arguments.cases)} if arguments.cases else {}
     with open_store() as quoth:
+        if is_retrieval(quoth, arguments.kept):
+            kept = RetrievalRuns(quoth).find(arguments.kept)
+            print_json(
+                {"run": kept.id, "settings": dict(kept.settings), **kept.result, "per_query": dict(kept.per_query)}
+            )
+            return 0
         run = load_run(Runs(quoth.database), arguments.kept)
         people = moved(run, overridden(run, Reviews(quoth.database).overrides(run.id)))
         if arguments.report is not None:
@@ -203,6 +217,8 @@ def run_show(arguments: argparse.Namespace) -> int:
 
 def run_compare(arguments: argparse.Namespace) -> int:
     with open_store() as quoth:
+        if is_retrieval(quoth, arguments.before) and is_retrieval(quoth, arguments.after):
+            return _compare_retrieval(RetrievalRuns(quoth), arguments)
         runs = Runs(quoth.database)
         found = compare(load_run(runs, arguments.before), load_run(runs, arguments.after))
     if arguments.json:
@@ -210,6 +226,20 @@ def run_compare(arguments: argparse.Namespace) -> int:
     else:
         print(comparison_table(found))
     return 0
+
+
+def _compare_retrieval(runs: RetrievalRuns, arguments: argparse.Namespace) -> int:
+    found = compare_retrieval(runs.find(arguments.before), runs.find(arguments.after))
+    if arguments.json:
+        print_json(asdict(found))
+    else:
+        print(retrieval_table(found))
+    return 0
+
+
+def is_retrieval(quoth: Quoth, reference: str) -> bool:
+    """Whether a reference names a run of retrieval; ids of answers are hexadecimal throughout."""
+    return reference.startswith(PREFIX) and any(one.id.startswith(reference) for one in RetrievalRuns(quoth).list())
 
 
 def run_gate(arguments: argparse.Namespace) -> int:
@@ -233,8 +263,10 @@ def run_gate(arguments: argparse.Namespace) -> int:
 def run_delete(arguments: argparse.Namespace) -> int:
     with open_store() as quoth:
         runs = Runs(quoth.database)
-        found = [runs.find(one) for one in arguments.kept]  # all must exist before one goes
-        for one in found:
-            runs.delete(one.id)
-            say(f"Run {one.id} is forgotten.")
+        retrieval = RetrievalRuns(quoth)
+        kinds = {name: is_retrieval(quoth, name) for name in arguments.kept}
+        ids = {name: (retrieval if kinds[name] else runs).find(name).id for name in kinds}  # all, before one goes
+        for name, one in ids.items():
+            (retrieval if kinds[name] else runs).delete(one)
+            say(f"Run {one} is forgotten.")
     return 0

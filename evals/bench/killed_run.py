@@ -19,16 +19,17 @@ import sys
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
 from assistant.bootstrap import Quoth, open_quoth
 from evals.beir import Record, TestCollection, index_beir
-from evals.bench.invented_facts import invented
+from evals.bench.invented_facts import Fact, invented
 from evals.run_store import KeptRun, Runs
 
 COLLECTION: Final = "eval-killed-run"
+AT_ONCE: Final = 100  # facts of one invented corpus
 UNANSWERABLE_EVERY: Final = 5  # a question about a subject that no document has
 LOOK_EVERY_S: Final = 0.1
 # nothing is to depend on how busy the machine is: what would be left out for lack of time is waited for
@@ -66,22 +67,34 @@ class Result:
 
 def write_cases(folder: Path, cases: int, seed: int) -> tuple[Path, TestCollection]:
     """A file of cases, and the documents that answer four fifths of them."""
-    answerable = cases - cases // UNANSWERABLE_EVERY
-    corpus = invented(answerable, seed=seed)
-    absent = invented(cases // UNANSWERABLE_EVERY, wordings="held-out", seed=seed + 1)
+    absent = cases // UNANSWERABLE_EVERY
+    texts, facts = _many(cases - absent, "first", seed)
+    _, others = _many(absent, "held-out", seed)
     lines: list[dict[str, Any]] = [
         {"id": f"a{at:05}", "question": fact.question, "type": "fact",
          "gold": [{"source": fact.document, "quote": fact.sentence, "collection": COLLECTION}]}
-        for at, fact in enumerate(corpus.facts[:answerable])
+        for at, fact in enumerate(facts)
     ]  # fmt: skip
     lines += [
         {"id": f"n{at:05}", "question": fact.question, "type": "absent", "answerable": False}
-        for at, fact in enumerate(absent.facts[: cases // UNANSWERABLE_EVERY])
+        for at, fact in enumerate(others)
     ]
     file = folder / "cases.jsonl"
     file.write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")
-    records = tuple(Record(name, name, text) for name, text in corpus.texts.items())
+    records = tuple(Record(name, name, text) for name, text in texts.items())
     return file, TestCollection("invented", records, 0, {}, {}, COLLECTION)
+
+
+def _many(count: int, wordings: str, seed: int) -> tuple[dict[str, str], list[Fact]]:
+    """So many facts, and their documents, of as many corpora as it takes: one has names for so many alone."""
+    texts: dict[str, str] = {}
+    facts: list[Fact] = []
+    while len(facts) < count:
+        seed += 1
+        corpus = invented(min(AT_ONCE, count - len(facts)), wordings=wordings, seed=seed)
+        texts |= {f"{seed}-{name}": text for name, text in corpus.texts.items()}
+        facts += [replace(fact, document=f"{seed}-{fact.document}") for fact in corpus.facts]
+    return texts, facts[:count]
 
 
 def run_and_kill(environ: Mapping[str, str], cases: int, *, seed: int = 1, workers: int = 1) -> Result:

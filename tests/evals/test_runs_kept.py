@@ -245,3 +245,30 @@ def test_after_a_removal_a_run_holds_no_word_of_the_document(filled: Quoth, case
     after = words_of(filled.answers, record)
     assert after is not None and "harbour office" not in after.text
     assert load_run(Runs(filled.database), run.id).measures == run.measures  # the numbers stay
+
+
+def test_labels_of_people_measure_the_judge_and_correct_what_it_reports(
+    filled: Quoth, environ: dict[str, str], cases_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    monkeypatch.delenv("QUOTH_TEST_DATABASE_URL", raising=False)
+    for name, value in environ.items():
+        if name.startswith("QUOTH_"):
+            monkeypatch.setenv(name, value)
+    pairs = [
+        {"claim": FERRY, "passage": FERRY, "label": True},
+        {"claim": KEYS, "passage": KEYS, "label": True},
+        {"claim": "The ferry to Holm leaves at nine in the morning.", "passage": FERRY, "label": False},
+        {"claim": "Keys are kept in the town hall.", "passage": FERRY, "label": False},
+    ]
+    labels = tmp_path / "labels.jsonl"
+    labels.write_text("".join(json.dumps(one) + "\n" for one in pairs))
+    capfd.readouterr()
+    command = ["eval", "answers", str(cases_file), "--fresh", "--judge-labels", str(labels)]
+    assert main([*command, "--json"]) == 0
+    made = json.loads(capfd.readouterr().out)
+    assert made["judge"]["labels"] == 4 and made["judge"]["true_positive_rate"] == 1.0
+    assert made["corrected"]["supported_sentences"]["n"] == 4
+    labels.write_text(json.dumps({"claim": "x"}) + "\n")
+    assert main(command) == 2
+    assert "passage" in capfd.readouterr().err

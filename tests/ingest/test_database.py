@@ -13,7 +13,7 @@ from sqlalchemy.pool import NullPool
 
 from assistant import records
 from assistant.bootstrap import ALL_MIGRATIONS, Quoth
-from evals import kept_cases, proposing, reviewing, run_jobs, run_store
+from evals import kept_cases, proposing, retrieval_store, reviewing, run_jobs, run_store
 from ingest import schema
 from ingest.access import LOCAL, Reader
 from ingest.database import Database
@@ -44,7 +44,7 @@ def test_migrations_make_exactly_the_tables_the_code_names(database_url: str) ->
     database.migrate(ALL_MIGRATIONS)
     assert database.migrate(ALL_MIGRATIONS) is False
     ours = {records.answer, run_store.eval_run, reviewing.eval_label, kept_cases.eval_file_case}
-    ours |= {run_jobs.eval_job, proposing.eval_proposal}
+    ours |= {run_jobs.eval_job, proposing.eval_proposal, retrieval_store.eval_retrieval}
     assert {table.name for table in ours} <= set(schema.metadata.tables)
     with database.owning() as connection:
         context = MigrationContext.configure(connection, opts={"include_object": _ours})
