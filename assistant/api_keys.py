@@ -12,7 +12,7 @@ import re
 import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Final
 
 from sqlalchemy import Column, DateTime, LargeBinary, Row, Table, Text, func, insert, or_, select, text, update
@@ -111,7 +111,7 @@ class ApiKeys:
                     groups=sorted(set(groups)),
                     roles=held,
                     created_by=by.name,
-                    expires_at=datetime.now(UTC) + timedelta(days=days),
+                    expires_at=func.clock_timestamp() + timedelta(days=days),  # what decides later is the same clock
                 )
                 .returning(api_key)
             ).one()

@@ -15,8 +15,8 @@ import os
 import subprocess
 import tarfile
 import tempfile
-from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO, Any, Final
@@ -29,7 +29,7 @@ from sqlalchemy import URL, text
 from ingest import audit, storing
 from ingest.access import LOCAL
 from ingest.database import PROVISION, Database
-from ingest.errors import ServiceError, UsageError
+from ingest.errors import NoRoom, ServiceError, UsageError, is_full
 from ingest.originals import Originals
 from ingest.postgres_account import package_binaries
 
@@ -57,6 +57,7 @@ class Manifest:
     dump_sha256: str
     originals: int
     missing: tuple[str, ...]  # originals that the tables name and the store lacked
+    keys: Mapping[str, str] = field(default_factory=dict)  # their SHA-256, by name; absent in the oldest backups
 
 
 def backup(
@@ -66,6 +67,7 @@ def backup(
 
     Raises:
         UsageError: the file exists, or cannot be written there.
+        NoRoom: its disk is full.
         ServiceError: the database does not answer, or pg_dump fails.
     """
     if file.exists():
@@ -86,16 +88,17 @@ def backup(
             held = [sha256 for sha256 in named if originals.holds(sha256)]
             documents, answers, events = _counts(database)
             lacking = sorted(set(named) - set(held))
+            keys = {name: (home / name).read_bytes() for name in KEYS if (home / name).exists()}
             manifest = Manifest(
                 FORMAT, made_at, _revisions(database), documents, answers, events, _hash_of(dump), len(held),
                 tuple(one.hex() for one in lacking),
+                {name: hashlib.sha256(data).hexdigest() for name, data in keys.items()},
             )  # fmt: skip
             with tarfile.open(fileobj=out, mode="w", format=tarfile.PAX_FORMAT) as tar:
                 _add_bytes(tar, MANIFEST, json.dumps(asdict(manifest), indent=1).encode())
                 tar.add(dump, DUMP, filter=_anonymous)
-                for name in KEYS:
-                    if (home / name).exists():
-                        _add_bytes(tar, f"keys/{name}", (home / name).read_bytes())
+                for name, data in keys.items():
+                    _add_bytes(tar, f"keys/{name}", data)
                 for number, sha256 in enumerate(held, 1):
                     with originals.local_file(sha256) as original:
                         tar.add(original, f"originals/{sha256.hex()}", filter=_anonymous)
@@ -108,7 +111,11 @@ def backup(
             told = {"documents": documents, "originals": len(held), "missing": len(lacking)}
             audit.record(connection, LOCAL, "store.backup", None, told)
     except OSError as error:
-        raise UsageError(f"{str(file)!r} could not be written ({error.strerror}). Free some space.") from error
+        if is_full(error):
+            raise NoRoom(
+                f"The disk of {str(file)!r} is full; nothing was left there. Make room, or choose another."
+            ) from error
+        raise UsageError(f"{str(file)!r} could not be written ({error.strerror}). Choose another place.") from error
     finally:
         half.unlink(missing_ok=True)
     return manifest
@@ -122,21 +129,30 @@ def looked_at(file: Path) -> Manifest:
     """
     try:
         with tarfile.open(file, "r:") as tar:
-            manifest, found = None, 0
+            manifest, found, there = None, set[str](), set[str]()
             for member, content in _members(tar):
                 if member == MANIFEST:
                     manifest = _manifest(content.read())
                 elif manifest is None:
                     raise UsageError(f"{str(file)!r} is not a backup of Quoth.")
-                elif member == DUMP and _digest(content) != manifest.dump_sha256:
-                    raise UsageError(f"{str(file)!r} is damaged: the database in it is not the one that was saved.")
+                elif member == DUMP:
+                    there.add(member)
+                    if _digest(content) != manifest.dump_sha256:
+                        raise UsageError(f"{str(file)!r} is damaged: the database in it is not the one that was saved.")
+                elif member.startswith("keys/"):
+                    there.add(member)
+                    wanted = manifest.keys.get(member.removeprefix("keys/"))
+                    if manifest.keys and _digest(content) != wanted:
+                        raise UsageError(f"{str(file)!r} is damaged at {member!r}.")
                 elif member.startswith("originals/"):
-                    found += 1
+                    found.add(member)
                     if _digest(content) != member.removeprefix("originals/"):
                         raise UsageError(f"{str(file)!r} is damaged at {member!r}.")
     except (OSError, tarfile.TarError) as error:
         raise UsageError(f"{str(file)!r} cannot be read as a backup ({error}).") from error
-    if manifest is None or found != manifest.originals:
+    wanted_all = {DUMP, *(f"keys/{name}" for name in manifest.keys)} if manifest else set()
+    # an archive that was cut between two members reads as one that ends there
+    if manifest is None or len(found) != manifest.originals or not wanted_all <= there:
         raise UsageError(f"{str(file)!r} is damaged: it ends early.")
     return manifest
 
@@ -172,25 +188,40 @@ def restore(
                 "select subject from audit_event where action = 'document.removed' and at > %s", (manifest.made_at,)
             )
             removed |= {subject for (subject,) in rows if subject is not None}
-        say("Restoring the database")
-        # all tables are Quoth's own: a database shared with others would not get this far
-        connection.execute("drop schema public cascade")
-        connection.execute("create schema public")
-        for statement in PROVISION:
-            connection.execute(statement)
-    with tempfile.TemporaryDirectory(dir=home) as scratch, tarfile.open(file, "r:") as tar:
-        for member, content in _members(tar):
-            target = Path(scratch) / "member"
-            if member == DUMP:
-                _written(content, target)
-                _run("pg_restore", url, "--exit-on-error", "--single-transaction", "--schema=public", str(target))
-            elif member.startswith("keys/") and (name := member.removeprefix("keys/")) in KEYS:
-                _replace_key(home / name, content.read())
-            elif member.startswith("originals/"):
-                _written(content, target)
-                originals.put(target, bytes.fromhex(member.removeprefix("originals/")))
-            target.unlink(missing_ok=True)
+        # what needs room comes first: a full disk is met while the store is as it was
+        try:
+            with tempfile.TemporaryDirectory(dir=home) as scratch:
+                dump = Path(scratch) / DUMP
+                keys = _unpacked(file, originals, dump, Path(scratch) / "original")
+                say("Restoring the database")
+                # all tables are Quoth's own: a database shared with others would not get this far
+                connection.execute("drop schema public cascade")
+                connection.execute("create schema public")
+                for statement in PROVISION:
+                    connection.execute(statement)
+                _run("pg_restore", url, "--exit-on-error", "--single-transaction", "--schema=public", str(dump))
+                for name, data in keys.items():
+                    _replace_key(home / name, data)
+        except OSError as error:
+            if is_full(error):
+                raise NoRoom(f"The disk of {str(home)!r} is full. Make room, and restore again.") from error
+            raise UsageError(f"The backup could not be unpacked below {str(home)!r} ({error.strerror}).") from error
     return manifest, removed
+
+
+def _unpacked(file: Path, originals: Originals, dump: Path, scratch: Path) -> dict[str, bytes]:
+    """Put a backup's originals into their store and its database into a file; returns its keys by name."""
+    keys: dict[str, bytes] = {}
+    with tarfile.open(file, "r:") as tar:
+        for member, content in _members(tar):
+            if member == DUMP:
+                _written(content, dump)
+            elif member.startswith("keys/") and (name := member.removeprefix("keys/")) in KEYS:
+                keys[name] = content.read()
+            elif member.startswith("originals/"):
+                _written(content, scratch)
+                originals.put(scratch, bytes.fromhex(member.removeprefix("originals/")))
+    return keys
 
 
 def _run(program: str, url: URL, *arguments: str) -> None:
@@ -207,6 +238,8 @@ def _run(program: str, url: URL, *arguments: str) -> None:
         done = subprocess.run(command, env=environ, capture_output=True, text=True, timeout=TIMEOUT_S, check=False)
     except (OSError, subprocess.TimeoutExpired) as error:
         raise ServiceError(f"{program} could not be run: {error}") from error
+    if done.returncode and "No space left on device" in done.stderr:
+        raise NoRoom(f"{program} found a disk full: {done.stderr.strip()[-400:]} Make room, and run it again.")
     if done.returncode:
         raise ServiceError(f"{program} failed: {done.stderr.strip()[-800:]}")
 

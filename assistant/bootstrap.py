@@ -39,7 +39,7 @@ from assistant.rewording import rewording_from
 from assistant.settings import Settings
 from assistant.sign_in import sign_in_from
 from assistant.watching import Watch, watched
-from ingest import audit, postgres
+from ingest import audit, memory, postgres
 from ingest.access import LOCAL, Reader
 from ingest.catalog import Catalog
 from ingest.database import MIGRATIONS, Database
@@ -392,6 +392,7 @@ class Quoth:
         if self._reranker is not None:
             self._reranker.release()
         self.checker.release()
+        memory.give_back()
 
     def close(self) -> None:
         """Let go of everything; stop the embedded database if nobody else uses it."""

@@ -20,13 +20,20 @@ from sqlalchemy.pool import ConnectionPoolEntry, NullPool, PoolProxiedConnection
 
 from ingest.access import Reader
 from ingest.audit import PENDING, Trail
-from ingest.errors import ConfigurationError, ServiceError
+from ingest.errors import ConfigurationError, NoRoom, ServiceError
+from ingest.unanswered import Unanswered
 
 Role = Literal["owner", "worker", "reader"]
 MIGRATIONS: Final = Path(__file__).parent / "migrations" / "versions"
 STATEMENT_TIMEOUT_MS: Final[Mapping[Role, int]] = {"owner": 3_600_000, "worker": 600_000, "reader": 60_000}
 CONNECT_TIMEOUT_S: Final = 10
 PING_AFTER_S: Final = 1.0  # of rest
+LOCK_WAIT_S: Final = 2.0  # for a table that is to be changed
+TABLES_FREE_WITHIN_S: Final = 120.0
+DISK_FULL: Final = "53100"  # states of SQL
+LOCK_NOT_AVAILABLE: Final = "55P03"
+TOO_MANY_CONNECTIONS: Final = "53300"
+NO_SLOT: Final = ("too many clients", "too many connections", "remaining connection slots")
 
 PROVISION: Final = (
     "create extension if not exists vector",
@@ -65,6 +72,7 @@ class Database:
             raise ConfigurationError(f"{shown!r} is not a Postgres address. Use postgresql://user:password@host/name.")
         self.url = parsed.set(drivername="postgresql+psycopg")
         self._engines: dict[Role, Engine] = {}
+        self._stuck = Unanswered(self.conninfo)
         self._trail = trail
 
     @property
@@ -89,6 +97,7 @@ class Database:
                 max_overflow=20,
                 isolation_level="REPEATABLE READ" if role == "reader" else "READ COMMITTED",
             )
+            self._stuck.watch(self._engines[role])  # before the ping, which may be what gets stuck
             _ping_the_idle(self._engines[role])
         return self._engines[role]
 
@@ -163,7 +172,7 @@ class Database:
             if sealed is not None:
                 self.trail.witness(sealed)
         except OperationalError as error:
-            raise ServiceError(f"The database does not answer: {_first_line(error)} Try again in a moment.") from error
+            raise _unavailable(error) from error
         except PoolTimeout as error:
             raise ServiceError("The database is too busy: no connection came free. Try again in a moment.") from error
 
@@ -176,35 +185,50 @@ class Database:
             ServiceError: when the database does not answer.
         """
         heads = {max(file.stem for file in folder.glob("[a-z]*_[0-9]*.py")) for folder in locations}
+        deadline = time.monotonic() + TABLES_FREE_WITHIN_S
+        while True:
+            try:
+                return self._migrate(locations, heads)
+            except OperationalError as error:
+                if getattr(error.orig, "sqlstate", None) != LOCK_NOT_AVAILABLE:
+                    raise _unavailable(error) from error
+                if time.monotonic() > deadline:
+                    raise ServiceError(
+                        "The tables cannot be brought up to date: something has been using them all the time. Try "
+                        "again when no long load runs."
+                    ) from error
+                time.sleep(LOCK_WAIT_S / 2)  # whoever waited behind us goes first
+            except ProgrammingError as error:
+                raise ConfigurationError(
+                    f"The database could not be prepared: {_first_line(error)} The login of QUOTH_DATABASE_URL must be "
+                    "able to create roles and the extension 'vector'."
+                ) from error
+
+    def _migrate(self, locations: Sequence[Path], heads: set[str]) -> bool:
+        """One try. Readers of a table that is waited for wait behind us: so the wait is short, and tried again."""
         engine = create_engine(self.url, poolclass=NullPool, connect_args={"connect_timeout": CONNECT_TIMEOUT_S})
-        try:
-            with engine.begin() as connection:
-                if _applied(connection) == heads:
-                    return False
-                connection.execute(text("select pg_advisory_xact_lock(hashtext('quoth.migrate'))"))
-                applied = _applied(connection)
-                if applied == heads:
-                    return False
-                later = applied - {file.stem for folder in locations for file in folder.glob("[a-z]*_[0-9]*.py")}
-                if later:
-                    raise ConfigurationError(
-                        f"A later version of Quoth has prepared this database ({', '.join(sorted(later))}). Start that "
-                        "version, or restore a backup of before with `quoth restore`."
-                    )
-                for statement in PROVISION:
-                    connection.execute(text(statement))
-                connection.execute(text("set local role quoth_owner"))
-                _upgrade(connection, locations)
-                return True
-        except OperationalError as error:
-            raise ServiceError(f"The database does not answer: {_first_line(error)} Try again in a moment.") from error
-        except ProgrammingError as error:
-            raise ConfigurationError(
-                f"The database could not be prepared: {_first_line(error)} The login of QUOTH_DATABASE_URL must be "
-                "able to create roles and the extension 'vector'."
-            ) from error
+        with engine.begin() as connection:
+            if _applied(connection) == heads:
+                return False
+            connection.execute(text("select pg_advisory_xact_lock(hashtext('quoth.migrate'))"))
+            applied = _applied(connection)
+            if applied == heads:
+                return False
+            later = applied - {file.stem for folder in locations for file in folder.glob("[a-z]*_[0-9]*.py")}
+            if later:
+                raise ConfigurationError(
+                    f"A later version of Quoth has prepared this database ({', '.join(sorted(later))}). Start that "
+                    "version, or restore a backup of before with `quoth restore`."
+                )
+            connection.execute(text(f"set local lock_timeout = '{LOCK_WAIT_S:g}s'"))
+            for statement in PROVISION:
+                connection.execute(text(statement))
+            connection.execute(text("set local role quoth_owner"))
+            _upgrade(connection, locations)
+            return True
 
     def close(self) -> None:
+        self._stuck.close()
         for engine in self._engines.values():
             engine.dispose()
 
@@ -255,6 +279,19 @@ def _set_principal(connection: Connection, reader: Reader) -> None:
         ),
         {"names": list(reader.principals), "name": reader.name},
     )
+
+
+def _unavailable(error: OperationalError) -> ServiceError:
+    """What an error of the server or of the way to it means to whoever waits, and who mends it."""
+    words, state = _first_line(error), getattr(error.orig, "sqlstate", None)
+    if state == DISK_FULL or "No space left on device" in words:
+        return NoRoom(f"The disk of the database is full: {words} Make room there; what waits goes on by itself.")
+    if state == TOO_MANY_CONNECTIONS or any(sign in words for sign in NO_SLOT):  # without a state while connecting
+        return ServiceError(
+            "The database takes no more connections. Try again in a moment; if it stays so, raise its max_connections "
+            "or run fewer processes of Quoth."
+        )
+    return ServiceError(f"The database does not answer: {words} Try again in a moment.")
 
 
 def _first_line(error: DBAPIError) -> str:

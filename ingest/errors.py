@@ -5,6 +5,7 @@ QuothError
 ├── UsageError           the person who gave the command
 ├── ConfigurationError   the operator: a setting, a refusal to run unsafely
 └── ServiceError         wait or retry: the database or a model is unavailable
+    ├── NoRoom               a disk is full: whoever operates Quoth makes room, and what waits goes on by itself
     └── CallFailed           a call of a model came to nothing; `outcome` says how
 
 "The documents do not say" is a result, not an error. Every message quotes the value it is about and ends with the
@@ -13,6 +14,7 @@ way out.
 
 from __future__ import annotations
 
+import errno
 import traceback
 from typing import Literal, get_args
 
@@ -64,6 +66,15 @@ class ConfigurationError(QuothError):
 
 class ServiceError(QuothError):
     """The database or a model does not answer; waiting or retrying may help (exit code 3)."""
+
+
+class NoRoom(ServiceError):
+    """A disk is full, here or the database's: whoever operates Quoth makes room, and what waits goes on by itself."""
+
+
+def is_full(error: BaseException | None) -> bool:
+    """Whether a file could not be written because its disk, or its owner's share of it, is full."""
+    return isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
 
 
 class CallFailed(ServiceError):

@@ -16,7 +16,7 @@ from uuid import UUID
 import fsspec
 from fsspec.implementations.local import LocalFileSystem
 
-from ingest.errors import ServiceError
+from ingest.errors import NoRoom, ServiceError, is_full
 
 BLOCK_BYTES = 1 << 20
 REMOVED = "removed"  # the folder of notes
@@ -40,9 +40,9 @@ class Originals:
         if self._fs.exists(place):
             return
         parent = place.rsplit("/", 1)[0]
-        self._fs.makedirs(parent, exist_ok=True)
         half = f"{parent}/.half-{uuid.uuid4().hex}"
         try:
+            self._fs.makedirs(parent, exist_ok=True)
             with path.open("rb") as source, self._fs.open(half, "wb") as target:
                 shutil.copyfileobj(source, target, BLOCK_BYTES)
                 if self._local:
@@ -52,9 +52,9 @@ class Originals:
         except OSError as error:
             with contextlib.suppress(OSError):
                 self._fs.rm_file(half)
-            raise ServiceError(
-                f"The original could not be stored: {error.strerror or error}. Free some space."
-            ) from error
+            if is_full(error):
+                raise NoRoom(f"The disk of the stored originals is full. Make room in {self._root!r}.") from error
+            raise ServiceError(f"The original could not be stored: {error.strerror or error}.") from error
 
     def read(self, sha256: bytes) -> bytes:
         try:
@@ -121,10 +121,15 @@ def snapshot(path: Path, folder: Path) -> tuple[Path, bytes, int]:
     What is parsed, hashed and stored is then one and the same thing.
     """
     digest, size = hashlib.sha256(), 0
-    descriptor, name = tempfile.mkstemp(prefix="add-", dir=folder)
-    with path.open("rb") as source, os.fdopen(descriptor, "wb") as target:
-        while block := source.read(BLOCK_BYTES):
-            digest.update(block)
-            target.write(block)
-            size += len(block)
+    with path.open("rb") as source:
+        descriptor, name = tempfile.mkstemp(prefix="add-", dir=folder)
+        try:
+            with os.fdopen(descriptor, "wb") as target:
+                while block := source.read(BLOCK_BYTES):
+                    digest.update(block)
+                    target.write(block)
+                    size += len(block)
+        except BaseException:
+            Path(name).unlink(missing_ok=True)
+            raise
     return Path(name), digest.digest(), size

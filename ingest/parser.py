@@ -20,12 +20,13 @@ from pathlib import Path
 from typing import Any, Final
 
 from ingest import handover
-from ingest.errors import DocumentError, ServiceError
+from ingest.errors import DocumentError, NoRoom, ServiceError, is_full
 from ingest.handover import HandoverError
 from ingest.model import ParsedDocument
 from ingest.parser_child import OUT_OF_MEMORY, PROGRESS, TOO_MUCH_OUTPUT
 
 _START_TIMEOUT_S: Final = 120.0
+FULL_BYTES: Final = 1 << 20  # a disk with less room than this is why a file could not be read
 _GRACE_S: Final = 10.0  # how long a fork server may take to confirm that a request is over
 _POLL_S: Final = 0.5  # how often a request is asked how far it has come
 _SCALE: Final = (0.1, 8.0)
@@ -279,7 +280,12 @@ class Parser:
             "more_cpu_s": limits.max_recognised_pages * limits.recognition_cpu_s,
         }
         server = self._started()
-        out = Path(tempfile.mkdtemp(prefix="result-", dir=server.folder)) / "result"
+        try:
+            out = Path(tempfile.mkdtemp(prefix="result-", dir=server.folder)) / "result"
+        except OSError as error:
+            if is_full(error):
+                raise _no_room(server.folder) from error
+            raise
         try:
             try:
                 number, request = server.submit({**message, "out": str(out)})
@@ -295,6 +301,8 @@ class Parser:
                 if not request.done.wait(_GRACE_S):
                     server.stop()
                 raise DocumentError("timeout", f"{name!r} took too long to read. Split it into smaller files.")
+            if request.status and os.WIFEXITED(request.status) and _is_full(server.folder):
+                raise _no_room(server.folder)  # looked at here: a hostile file could make its reader say so for ever
             _check_status(request.status, name)
             return _read_result(out, limits.file_size_bytes, name)
         finally:
@@ -353,6 +361,14 @@ def _check_status(status: int | None, name: str) -> None:
     if os.WEXITSTATUS(status) in (OUT_OF_MEMORY, TOO_MUCH_OUTPUT):
         raise _too_large(name)
     raise _damaged(name)
+
+
+def _is_full(folder: Path) -> bool:
+    return shutil.disk_usage(folder).free < FULL_BYTES
+
+
+def _no_room(folder: Path) -> NoRoom:
+    return NoRoom(f"The disk of {str(folder.parent)!r}, where files are read, is full. Make room there.")
 
 
 def _too_large(name: str) -> DocumentError:

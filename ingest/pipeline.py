@@ -23,7 +23,7 @@ from ingest.access import LOCAL, Reader
 from ingest.canonical import PARSER_PROFILE
 from ingest.database import Database
 from ingest.document_list import taken_from
-from ingest.errors import DocumentError, ServiceError, UsageError
+from ingest.errors import DocumentError, NoRoom, ServiceError, UsageError, is_full
 from ingest.indexing import index_document, index_profile
 from ingest.intake import BULK, FEW, Handed, Intake, Item
 from ingest.model import DocumentId, ParsedDocument, Receipt
@@ -196,6 +196,8 @@ class Pipeline:
         try:
             return snapshot(item.path, self._scratch)
         except OSError as error:
+            if is_full(error):
+                raise NoRoom(f"The disk of {str(self._scratch)!r} is full. Make room there, and add again.") from error
             raise DocumentError(
                 "unreadable",
                 f"{item.identity.source!r} cannot be read ({error.strerror}). Check that the file is there and that "

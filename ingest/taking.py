@@ -20,7 +20,7 @@ from ingest import intake, schema, storing
 from ingest.access import LOCAL, Reader
 from ingest.canonical import PARSER_PROFILE
 from ingest.database import Database
-from ingest.errors import ConfigurationError, DocumentError, ServiceError, trace_of
+from ingest.errors import ConfigurationError, DocumentError, NoRoom, ServiceError, is_full, trace_of
 from ingest.indexing import StoredVectors, chunk_text, index_document, index_profile
 from ingest.intake import Handed, Intake, Item, Report, Stopped
 from ingest.metering import Caller, in_name_of
@@ -87,7 +87,7 @@ class Taking:
             else:
                 self._intake.fail(item, error)
         except ServiceError as error:
-            if last_try:
+            if last_try and not isinstance(error, NoRoom):  # a full disk is waited for as long as it takes
                 self._intake.fail_for_now(item, str(error))
                 return
             self._intake.put_back(item, f"waits: {error}")
@@ -95,16 +95,26 @@ class Taking:
         except ConfigurationError as error:
             LOG.error("taking in %s: %s", item.id, error)
             self._intake.fail_for_now(item, str(error))
+        except OSError as error:
+            if not is_full(error):
+                self._fault(item, error)
+                return
+            full = NoRoom(f"The disk of {str(self._scratch)!r} is full. Make room there; the file goes on by itself.")
+            self._intake.put_back(item, f"waits: {full}")
+            raise full from error
         except Exception as error:
-            LOG.error("taking in %s failed:\n%s", item.id, trace_of(error))
-            self._intake.fail(
-                item,
-                DocumentError(
-                    "unreadable",
-                    f"{item.identity.source!r} could not be taken in because of a fault in Quoth "
-                    f"({type(error).__name__}). The log has the rest; please report it.",
-                ),
-            )
+            self._fault(item, error)
+
+    def _fault(self, item: Item, error: Exception) -> None:
+        LOG.error("taking in %s failed:\n%s", item.id, trace_of(error))
+        self._intake.fail(
+            item,
+            DocumentError(
+                "unreadable",
+                f"{item.identity.source!r} could not be taken in because of a fault in Quoth "
+                f"({type(error).__name__}). The log has the rest; please report it.",
+            ),
+        )
 
     def _work(self, item: Item, report: Report) -> None:
         if item.kind == "space":

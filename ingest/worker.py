@@ -18,7 +18,7 @@ from uuid import UUID
 
 from ingest import queueing
 from ingest.database import Database
-from ingest.errors import ServiceError, trace_of
+from ingest.errors import NoRoom, ServiceError, trace_of
 from ingest.intake import Stopped
 from ingest.taking import Taking
 
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 LOG: Final = logging.getLogger("quoth.worker")
 TRIES: Final = 8  # of a file on which a service fails
+FULL_WAIT_S: Final = 5  # between the tries of a file for which a disk has no room
 WAIT_S: Final = 3  # before the second, 6 before the third ...
 RESCUE_EVERY_S: Final = 3.0
 REQUEUE_EVERY_S: Final = 30.0
@@ -212,12 +213,22 @@ class Worker:
             with self._working():
                 kind.take(key, self._stopping.is_set, self._is_last(context))
 
-    def _retry(self) -> procrastinate.RetryStrategy:
+    def _retry(self) -> procrastinate.BaseRetryStrategy:
         import procrastinate
 
-        return procrastinate.RetryStrategy(
+        usual = procrastinate.RetryStrategy(
             max_attempts=self._tries, linear_wait=WAIT_S, retry_exceptions=[ServiceError, Stopped]
         )
+
+        class Patient(procrastinate.BaseRetryStrategy):
+            def get_retry_decision(
+                self, *, exception: BaseException, job: procrastinate.jobs.Job
+            ) -> procrastinate.RetryDecision | None:
+                if isinstance(exception, NoRoom):  # somebody must make room first, and then nothing more is to be done
+                    return procrastinate.RetryDecision(retry_in={"seconds": FULL_WAIT_S})
+                return usual.get_retry_decision(exception=exception, job=job)
+
+        return Patient()
 
     def _is_last(self, context: procrastinate.JobContext) -> bool:
         return context.job.attempts >= self._tries - 1

@@ -12,11 +12,21 @@ from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
 from assistant.callers import NotAllowed, NotSignedIn
-from ingest.errors import ConfigurationError, DocumentError, QuothError, ServiceError, UsageError, trace_of
+from ingest.errors import (
+    ConfigurationError,
+    DocumentError,
+    NoRoom,
+    QuothError,
+    ServiceError,
+    UsageError,
+    is_full,
+    trace_of,
+)
 
 LOG: Final = logging.getLogger("quoth.api")
 MEDIA_TYPE: Final = "application/problem+json"
 RETRY_AFTER_S: Final = 5
+FULL_RETRY_AFTER_S: Final = 60
 NOT_HERE: Final = ("There is no ", "You have no ")  # what says that the thing named is not there for this reader
 
 PROBLEM: Final[dict[str, Any]] = {
@@ -101,6 +111,8 @@ def of_ours(request: Request, error: QuothError) -> JSONResponse:
             return problem(request, 404 if missing else 400, "not_found" if missing else "usage", "caller", words)
         case DocumentError():
             return problem(request, 422, error.reason, "document", words)
+        case NoRoom():
+            return problem(request, 507, "no_room", "operator", words, {"retry-after": str(FULL_RETRY_AFTER_S)})
         case ServiceError():
             return problem(request, 503, "unavailable", "wait", words, {"retry-after": str(RETRY_AFTER_S)})
         case ConfigurationError():
@@ -126,11 +138,21 @@ def install(app: FastAPI) -> None:
     @app.exception_handler(HTTPException)
     def of_http(request: Request, error: Exception) -> JSONResponse:
         assert isinstance(error, HTTPException)
+        if is_full(error.__cause__):  # FastAPI calls a body that there was no room for a malformed one
+            return of_ours(request, _no_room())
         headers = dict(error.headers or {})
         code = {404: "not_found", 405: "not_understood", 413: "too_large"}.get(error.status_code, "http")
         return problem(request, error.status_code, code, "caller", str(error.detail), headers)
+
+    @app.exception_handler(OSError)
+    def of_the_machine(request: Request, error: Exception) -> JSONResponse:
+        return of_ours(request, _no_room()) if is_full(error) else unexpected(request, error)
 
     @app.exception_handler(Exception)
     def unexpected(request: Request, error: Exception) -> JSONResponse:
         LOG.error("a request failed (%s):\n%s", request_id(request), trace_of(error))
         return problem(request, 500, "internal", "operator", "Something went wrong. The log has more.")
+
+
+def _no_room() -> NoRoom:
+    return NoRoom("The server's disk is full, so that nothing can be taken in. Whoever runs Quoth must make room.")
