@@ -255,7 +255,10 @@ class Parser:
                 self._server.stop()
                 self._server = None
             if self._server is None:
-                self._server = _Server()
+                try:
+                    self._server = _Server()
+                except OSError as error:  # no temporary folder takes a file: all are full, or none may be written
+                    raise NoRoom(f"The parser finds no temporary folder to work in ({error}). Make room.") from error
             server = self._server
         if not server.ready.wait(_START_TIMEOUT_S) or server.ended.is_set():
             raise ServiceError("The parser's process does not start. `quoth doctor` names what is missing.")

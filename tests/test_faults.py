@@ -136,9 +136,11 @@ def test_a_file_for_which_its_reader_has_no_room_waits_until_there_is_some(
     temporary.mkdir()
     (tmp_path / "gate9.md").write_text(note(9))
     with working({**environ, "TMPDIR": str(temporary), "QUOTH_WORKERS": "1"}, quoth):
+        wanted = [Input(tmp_path / "gate9.md", Identity("default", name)) for name in ("first.md", "gate9.md")]
+        batch, _ = quoth.pipeline.hand_over(wanted[:1], by=LOCAL, priority=UPLOAD)
+        come(lambda: quoth.intake.recent(batch=batch)[0].state == "done")  # it works in that folder from now on
         disk.fill()
-        wanted = Input(tmp_path / "gate9.md", Identity("default", "gate9.md"))
-        batch, _ = quoth.pipeline.hand_over([wanted], by=LOCAL, priority=UPLOAD)
+        batch, _ = quoth.pipeline.hand_over(wanted[1:], by=LOCAL, priority=UPLOAD)
         come(lambda: "full" in quoth.intake.recent(batch=batch)[0].stage)
         assert quoth.intake.recent(batch=batch)[0].state == "waiting"
         disk.free()
