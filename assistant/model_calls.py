@@ -102,11 +102,12 @@ class ModelCalls:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def used(self, by: Grouping, *, since: date | None = None) -> list[Used]:
+    def used(self, by: Grouping, *, since: date | None = None, of: str | None = None) -> list[Used]:
         """Calls in groups, the dearest first, days in order; the last one is the total.
 
         Args:
             since: the first day, in UTC; none: from the beginning.
+            of: only what was called in the name of this user.
         """
         name = {
             "user": "principal",
@@ -116,7 +117,8 @@ class ModelCalls:
         query = text(f"""
             with c as (
                 select {name} as name, * from model_call
-                where cast(:since as date) is null or at >= cast(:since as timestamp) at time zone 'utc'
+                where (cast(:since as date) is null or at >= cast(:since as timestamp) at time zone 'utc')
+                  and (cast(:of as text) is null or principal = :of)
             )
             select coalesce(name, '') as name, grouping(name) as whole, count(*) as calls,
                    count(*) filter (where status not in ('done', 'begun') or (status = 'begun' and expires_at < now()))
@@ -127,7 +129,7 @@ class ModelCalls:
             from c group by grouping sets ((name), ())
             order by {"2, 1" if by == "day" else "2, 8 desc, 3 desc, 1"}""")
         with self._database.working() as connection:
-            rows = connection.execute(query, {"since": since}).mappings().all()
+            rows = connection.execute(query, {"since": since, "of": of}).mappings().all()
         return [_used(row) for row in rows]
 
 

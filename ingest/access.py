@@ -7,10 +7,11 @@ Two walls stand behind each other. Every query names `readable(...)` explicitly,
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+import time
+from dataclasses import dataclass, field
 from typing import Final
 
-from ingest.errors import UsageError
+from ingest.errors import SESSION_ENDED, SessionEnded, UsageError
 
 EVERYONE: Final = "everyone"
 PERSON: Final = "user:"  # what a person's name is written with among readers and members
@@ -26,6 +27,15 @@ class Reader:
     groups: frozenset[str]  # that a claim or an operator names; those of the local table are not among them
     reads_all: bool = False
     operator: str | None = None  # who acts in this reader's name, for the audit
+    until: float | None = field(default=None, compare=False)  # Unix time when the session ends that vouches for them
+
+    def must_hold(self) -> None:
+        """
+        Raises:
+            SessionEnded: their session has ended since.
+        """
+        if self.until is not None and time.time() > self.until:
+            raise SessionEnded(SESSION_ENDED)
 
     @property
     def principals(self) -> tuple[str, ...]:

@@ -64,7 +64,11 @@ def record(
     """Add one event to the caller's transaction; it stands or falls with what it tells of.
 
     The connection is one of `Database`'s, which writes the events when the transaction is about to end.
+
+    Raises:
+        SessionEnded: who acts is nobody any more, and with this what they did is undone.
     """
+    reader.must_hold()
     event = Event(reader.name, reader.operator, action, subject, json.dumps(dict(detail)))
     connection.info.setdefault(PENDING, []).append(event)
 

@@ -272,6 +272,7 @@ def _applied(connection: Connection) -> set[str]:
 
 
 def _set_principal(connection: Connection, reader: Reader) -> None:
+    reader.must_hold()
     connection.execute(
         text(
             "select set_config('quoth.principals', principals_of(:names)::text, true),"

@@ -4,6 +4,7 @@ QuothError
 ├── DocumentError        the document's owner: encrypted, empty, unsupported ...
 ├── UsageError           the person who gave the command
 ├── ConfigurationError   the operator: a setting, a refusal to run unsafely
+├── SessionEnded         whoever asks: sign in again
 └── ServiceError         wait or retry: the database or a model is unavailable
     ├── NoRoom               a disk is full: whoever operates Quoth makes room, and what waits goes on by itself
     └── CallFailed           a call of a model came to nothing; `outcome` says how
@@ -30,6 +31,7 @@ Reason = Literal[
     "ambiguous_name",
 ]
 Outcome = Literal["refused", "unavailable", "broken", "misconfigured"]
+SESSION_ENDED = "Your session has ended. Sign in again."
 REASONS: tuple[Reason, ...] = get_args(Reason)
 
 
@@ -58,6 +60,10 @@ class DocumentError(QuothError):
 
 class UsageError(QuothError):
     """The command or the question is wrong as given (exit code 2)."""
+
+
+class SessionEnded(QuothError):
+    """Whoever asks was somebody, and is nobody any more."""
 
 
 class ConfigurationError(QuothError):

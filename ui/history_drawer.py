@@ -13,6 +13,7 @@ from assistant.conversations import SHARE_DAYS, TITLE_CHARS, Talk
 from assistant.model import ConversationId
 from ingest.access import Reader
 from ui import wording
+from ui.own_files import kept_for
 from ui.shared_conversation import LINK
 
 if TYPE_CHECKING:
@@ -133,10 +134,14 @@ def _exports(quoth: Quoth, reader: Reader, talk: Talk) -> None:
     def as_json() -> str:
         return exporting.json_text(str(talk.id), talk.title, quoth.answers.conversation(reader, talk.id))
 
-    st.download_button("Markdown", as_markdown, "conversation.md", "text/markdown", key=f"markdown-{talk.id}",
-                       icon=":material/download:", on_click="ignore")  # fmt: skip
-    st.download_button("JSON", as_json, "conversation.json", "application/json", key=f"json-{talk.id}",
-                       icon=":material/download:", on_click="ignore")  # fmt: skip
+    for label, made, name, kind in (
+        ("Markdown", as_markdown, "conversation.md", "text/markdown"),
+        ("JSON", as_json, "conversation.json", "application/json"),
+    ):
+        st.download_button(
+            label, made, name, kept_for(reader, kind), key=f"{label.lower()}-{talk.id}", icon=":material/download:",
+            on_click="ignore",
+        )  # fmt: skip
 
 
 def link_to(page: str, token: str) -> str:

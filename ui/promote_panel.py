@@ -21,6 +21,7 @@ from evals.kept_cases import GoldSpan, KeptCases, NewCase, cases_jsonl
 from ingest.access import LOCAL
 from ingest.errors import QuothError, UsageError
 from ui import wording
+from ui.own_files import kept_for
 from ui.proposal_panel import show_proposals
 
 if TYPE_CHECKING:
@@ -178,8 +179,9 @@ def _files(kept: KeptCases, caller: Caller, said: Callable[[str], None]) -> None
     )
     with st.container(horizontal=True):
         st.download_button(
-            "Export as JSONL", cases_jsonl(cases), f"{file}-{version}.jsonl", "application/jsonl",
-            key="cases-export", icon=":material/download:", on_click="ignore",
+            "Export as JSONL", cases_jsonl(cases), f"{file}-{version}.jsonl",
+            kept_for(caller.reader, "application/jsonl"), key="cases-export",
+            icon=":material/download:", on_click="ignore",
         )  # fmt: skip
         if version == history[0].version and cases:
             with st.popover("Take a case out", icon=":material/remove_circle:"):

@@ -23,6 +23,7 @@ from evals.run_store import KeptRun, Runs
 from ingest.errors import UsageError
 from ui import wording
 from ui.calibration_panel import show_calibration
+from ui.own_files import kept_for
 from ui.review_panel import show_judged_by_people
 from ui.run_cache import measured_run
 from ui.run_job_panel import show_run_jobs
@@ -243,12 +244,13 @@ def _files(quoth: Quoth, caller: Caller, run: AnswersRun) -> None:
         st.button("Look at its cases", icon=":material/checklist:", key=f"cases-of-{run.id}", on_click=open_cases,
                   args=(run.id,))  # fmt: skip
         st.download_button(
-            "Values as CSV", partial(answers_report.run_csv, run), f"run-{run.id}.csv", "text/csv",
-            key=f"csv-{run.id}", icon=":material/table_view:", on_click="ignore",
+            "Values as CSV", partial(answers_report.run_csv, run), f"run-{run.id}.csv",
+            kept_for(caller.reader, "text/csv"), key=f"csv-{run.id}", icon=":material/table_view:", on_click="ignore",
         )  # fmt: skip
         st.download_button(
-            "Cases as JSONL", partial(run_lines, quoth, caller, run), f"run-{run.id}.jsonl", "application/jsonl",
-            key=f"jsonl-{run.id}", icon=":material/data_object:", on_click="ignore",
+            "Cases as JSONL", partial(run_lines, quoth, caller, run), f"run-{run.id}.jsonl",
+            kept_for(caller.reader, "application/jsonl"), key=f"jsonl-{run.id}",
+            icon=":material/data_object:", on_click="ignore",
         )  # fmt: skip
 
 

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import dataclasses
+import json
 import logging
 import time
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 import streamlit as st
+from streamlit.auth_util import get_cookie_with_chunks
+from streamlit.web.server.starlette.starlette_app_utils import decode_signed_value
+from streamlit.web.server.starlette.starlette_server_config import USER_COOKIE_NAME
 
 from assistant.callers import LOCAL_CALLER, Caller, NotSignedIn
+from ingest.errors import SESSION_ENDED
 from ui import wording
 
 if TYPE_CHECKING:
@@ -43,8 +50,32 @@ def signed_in(sign_in: SignIn, claims: dict[str, Any], now: float) -> Caller:
     """
     issued = claims.get("iat")
     if not isinstance(issued, (int, float)) or not -AHEAD_S <= now - issued <= sign_in.session_hours * 3600:
-        raise NotSignedIn("Your session has ended. Sign in again.")
-    return sign_in.caller(claims, "session")
+        raise NotSignedIn(SESSION_ENDED)
+    caller = sign_in.caller(claims, "session")
+    # parts of a page that are drawn alone, and acts on it, come by no check but that of the reader itself
+    until = issued + sign_in.session_hours * 3600
+    return dataclasses.replace(caller, reader=dataclasses.replace(caller.reader, until=until))
+
+
+def claims_of(cookies: Mapping[str, str], secret: str) -> dict[str, Any]:
+    """What the app's cookie says of its bearer.
+
+    Raises:
+        NotSignedIn: there is none, or we did not sign it.
+    """
+
+    def one(name: str) -> bytes | None:
+        return (
+            decode_signed_value(secret, name, cookies[name].encode("latin-1", "replace")) if name in cookies else None
+        )
+
+    try:
+        claims = json.loads(get_cookie_with_chunks(one, USER_COOKIE_NAME) or b"{}")
+    except ValueError:
+        claims = {}
+    if not isinstance(claims, dict) or claims.get("is_logged_in") is not True:
+        raise NotSignedIn("This browser is not signed in.")
+    return claims
 
 
 def _ask_to_sign_in(why: str = "") -> None:

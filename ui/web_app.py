@@ -7,7 +7,7 @@ import os
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import streamlit as st
 
@@ -17,6 +17,7 @@ from ingest.errors import ConfigurationError, QuothError
 from ingest.secret_files import secret_text
 from ui.api.serving import ApiBeside
 from ui.log_lines import start_logging
+from ui.own_files import OwnFiles
 from ui.server import SecurityHeaders
 from ui.shared_store import close_store, shared_store
 
@@ -57,9 +58,18 @@ def auth_secrets(environ: Mapping[str, str]) -> dict[str, Any]:
     return {}
 
 
+def own_files(secrets: Mapping[str, Any]) -> tuple[object, tuple[()], dict[str, Any]]:
+    """What stands before the files that pages make; where the settings are wrong there are no pages."""
+    with suppress(ConfigurationError):
+        sign_in = sign_in_from(os.environ)
+        return OwnFiles, (), {"sign_in": sign_in, "cookie_secret": secrets.get("auth", {}).get("cookie_secret", "")}
+    return OwnFiles, (), {"sign_in": None, "cookie_secret": ""}
+
+
+SECRETS: Final = auth_secrets(os.environ)
 app = st.App(
     Path(__file__).with_name("app.py"),
-    secrets=auth_secrets(os.environ),
-    middleware=[(SecurityHeaders, (), {}), (API.before, (), {})],  # type: ignore[list-item]  # what a starlette Middleware unpacks to
+    secrets=SECRETS,
+    middleware=[(SecurityHeaders, (), {}), (API.before, (), {}), own_files(SECRETS)],  # type: ignore[list-item]  # what a starlette Middleware unpacks to
     lifespan=lifespan,
 )

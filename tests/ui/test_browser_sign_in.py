@@ -46,7 +46,7 @@ def up(environ: dict[str, str], **more: str) -> Iterator[str]:
         env={**environ, **more}, stdout=subprocess.DEVNULL, start_new_session=True,
     )  # fmt: skip
     try:
-        deadline = time.monotonic() + 90
+        deadline = time.monotonic() + 240
         while True:
             try:
                 urllib.request.urlopen(f"http://localhost:{port}/api/ready", timeout=2).close()

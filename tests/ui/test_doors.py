@@ -12,7 +12,7 @@ import re
 import time
 import uuid
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import httpx
@@ -26,7 +26,10 @@ from mcp.client.streamable_http import streamable_http_client
 from assistant.bootstrap import Quoth
 from assistant.callers import ROLES
 from assistant.sign_in import BearerTokens, sign_in_from
+from evals.case_record import to_json
+from evals.run_store import Runs
 from tests.assistant.test_sign_in import Provider
+from tests.evals.made_runs import RIGHT, facts, made_run
 from tests.ui.served_api import serving
 from ui.api.app import api_app
 
@@ -43,14 +46,21 @@ BODIES: Final[dict[tuple[str, str], dict[str, Any]]] = {
     ("put", "/api/answers/{answer}/feedback"): {"helpful": True},
     ("patch", "/api/conversations/{conversation}"): {"title": "mine"},
     ("put", "/api/documents/{document}/readers"): {"readers": ["everyone"]},
+    ("post", "/api/evaluations/{run}/gate"): {"bars": {"citation_precision": {"min": 0.5}}},
+    ("patch", "/api/groups/{group}"): {"add": ["user:ada"], "remove": ["user:ada"]},
     ("post", "/v1/responses"): {"input": "What is sold in May?"},
     ("post", "/v1/chat/completions"): {"messages": [{"role": "user", "content": "What is sold in May?"}]},
 }
 # routes that take no body and name nothing of anybody's
 PLAIN: Final = {
     ("get", "/api/me"), ("get", "/api/conversations"), ("get", "/api/documents"), ("get", "/v1/models"),
-    ("post", "/api/documents"),
+    ("post", "/api/documents"), ("get", "/api/evaluations"), ("get", "/api/groups"), ("get", "/api/usage"),
+    ("get", "/api/usage/mine"),
 }  # fmt: skip
+OF_ROLES: Final = (
+    "/api/evaluations/",
+    "/api/groups/",
+)  # what is there for whoever has the role, without readers' words
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,20 +78,21 @@ class Door:
         act, path = route
         for name, value in things.items():
             path = path.replace(f"{{{name}}}", value)
+        path += "?before=" + things["run"] if path.endswith("/comparison") else ""
         assert "{" not in path, f"nothing of {path} is there to be asked for"
         files = {"files": ("quay.md", b"# Quay\n\nIt is open.\n")} if route == ("post", "/api/documents") else None
         return self.client.request(act, path, json=BODIES.get(route), files=files, headers=headers)
 
 
 def unknown(things: dict[str, str]) -> dict[str, str]:
-    return {name: value if name == "page" else str(uuid.uuid4()) for name, value in things.items()}
+    return {name: value if name in ("page", "member") else str(uuid.uuid4()) for name, value in things.items()}
 
 
 def said(response: httpx.Response, things: dict[str, str]) -> tuple[object, ...]:
     """All of an answer that could tell something, without what was sent and what differs each time."""
     text = re.sub(r'"request_id":\s*"[0-9a-f]*"', "", response.text)
     for name, value in things.items():
-        text = text.replace(value, name) if name != "page" else text
+        text = text.replace(value, name) if name not in ("page", "member") else text
     headers = {name for name in response.headers if name != "x-request-id"}
     return response.status_code, text, frozenset(headers), response.headers.get("www-authenticate")
 
@@ -110,6 +121,7 @@ def door(quoth: Quoth, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Doo
         board = bearer(quoth.api_keys.create("bo", roles=ROLES, groups=["board"])[1])
         asked = client.post("/api/answers", json={"question": QUESTION}, headers=board).json()
         assert tells(asked["text"]), asked
+        sold = client.post("/api/answers", json={"question": "What is sold in May?"}, headers=board).json()
         files = {"files": ("crowns.md", b"# Crowns\n\nNine million crowns.\n")}
         sent = client.post("/api/documents", files=files, data={"readers": "board"}, headers=board)
         described = client.get("/api/openapi.json").json()
@@ -120,6 +132,7 @@ def door(quoth: Quoth, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Doo
             {
                 "document": asked["citations"][0]["document"], "answer": asked["answer"], "page": "1",
                 "conversation": asked["conversation"], "batch": sent.json()["batch"],
+                "run": kept_run(quoth, sold["answer"]), "group": "harbour", "member": "user:bo",
             },
             false_identities(quoth, provider),
             board,
@@ -128,6 +141,16 @@ def door(quoth: Quoth, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Doo
         )  # fmt: skip
     provider.server.shutdown()
     provider.server.server_close()
+
+
+def kept_run(quoth: Quoth, answer: str) -> str:
+    """A run with one case, which the board's answer answers; its question holds no word of the document's alone."""
+    runs = Runs(quoth.database)
+    kept = runs.begin(facts(cases=1))
+    record = made_run([RIGHT]).records[0]
+    runs.keep(kept.id, 0, record.case_id, to_json(replace(record, answer=uuid.UUID(answer), principal="bo")))
+    runs.finish(kept.id)
+    return kept.id
 
 
 def bearer(token: str) -> dict[str, str]:
@@ -198,6 +221,9 @@ def test_an_outsider_cannot_tell_what_is_there_from_what_is_not(door: Door, who:
         if "{" not in route[1]:
             continue
         nothing = unknown(door.there)
+        if route[1].startswith(OF_ROLES) and who == "outsider":
+            assert not tells(door.ask(route, door.there, headers).text), route
+            continue
         there, gone = door.ask(route, door.there, headers), door.ask(route, nothing, headers)
         assert there.status_code in (403, 404), (route, there.text)
         assert said(there, door.there) == said(gone, nothing), route

@@ -16,7 +16,7 @@ from assistant.api_keys import ApiKeys
 from assistant.bootstrap import Quoth
 from assistant.sign_in import BearerTokens
 from ingest.errors import QuothError
-from ui.api import documents, health, openai_door, problems, questions
+from ui.api import administration, documents, evaluations, health, openai_door, problems, questions
 from ui.api.guards import Guards
 from ui.api.identity import Identities, Throttle, caller_of
 from ui.api.slack_door import SlackDoor, slack_router
@@ -65,8 +65,8 @@ def api_app(
     app.state.identities = Identities(keys, tokens, local=local)
     app.state.throttle = Throttle(requests_per_minute)
     problems.install(app)
-    for router in (health.router, questions.router, documents.router, openai_door.router):
-        app.include_router(router)
+    for module in (health, questions, documents, openai_door, evaluations, administration):
+        app.include_router(module.router)
     if slack is not None:
         app.include_router(slack_router(slack(app.state.throttle)))
     app.router.routes.append(Route("/mcp", endpoint=Identified(over_http)))

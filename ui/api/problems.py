@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http
 import logging
+from collections.abc import Mapping
 from typing import Any, Final
 
 from fastapi import FastAPI, Request
@@ -18,6 +19,7 @@ from ingest.errors import (
     NoRoom,
     QuothError,
     ServiceError,
+    SessionEnded,
     UsageError,
     is_full,
     trace_of,
@@ -52,6 +54,11 @@ REFUSALS: Final[dict[int | str, dict[str, Any]]] = {
         "content": {MEDIA_TYPE: {"schema": PROBLEM}},
     }
 }
+
+
+def answered(example: Mapping[str, Any]) -> dict[int | str, dict[str, Any]]:
+    """The description of a route's answer, by an example of it."""
+    return {200: {"content": {"application/json": {"schema": {"type": "object"}, "example": dict(example)}}}}
 
 
 class TooMany(QuothError):
@@ -96,7 +103,7 @@ def request_id(request: Request) -> str:
 def of_ours(request: Request, error: QuothError) -> JSONResponse:
     words = str(error)
     match error:
-        case NotSignedIn():
+        case NotSignedIn() | SessionEnded():
             return problem(request, 401, "not_signed_in", "caller", words, {"www-authenticate": "Bearer"})
         case NotAllowed():
             return problem(request, 403, "not_allowed", "caller", words)
