@@ -131,7 +131,7 @@ class Proposals:
         self._database = quoth.database
 
     def generate(
-        self, reader: Reader, wanted: Wanted, progress: Callable[[int, int], None] = lambda done, total: None
+        self, reader: Reader, wanted: Wanted, progress: Callable[[int, int], object] = lambda done, total: None
     ) -> Proposed:
         """Draft cases from documents that the reader may read, and keep them.
 

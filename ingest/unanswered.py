@@ -98,7 +98,7 @@ class Unanswered:
         count = 0
         for connection in self._long():
             with contextlib.suppress(OSError, psycopg.Error, AttributeError):
-                with socket.socket(fileno=os.dup(connection.pgconn.socket)) as way:  # type: ignore[attr-defined]
+                with socket.socket(fileno=os.dup(connection.pgconn.socket)) as way:
                     way.shutdown(socket.SHUT_RDWR)
                 count += 1
         return count

@@ -56,7 +56,7 @@ def _generate(proposals: Proposals, caller: Caller, wanted: Wanted) -> str:
     caller.must("evaluator")
     bar = st.progress(0.0, text="Drafting")
     made = proposals.generate(
-        caller.reader, wanted, lambda done, total: bar.progress(done / total, text=f"{done} of {total}") and None
+        caller.reader, wanted, lambda done, total: bar.progress(done / total, text=f"{done} of {total}")
     )
     dropped = ", ".join(f"{n} {why}" for why, n in made.dropped.items())
     return (

@@ -119,7 +119,7 @@ def job_words(one: RunJob) -> str:
     return " · ".join(parts)
 
 
-def _acting(act: Callable[[], None]) -> None:
+def _acting(act: Callable[[], object]) -> None:
     try:
         act()
     except QuothError as error:

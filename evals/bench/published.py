@@ -20,7 +20,7 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from assistant.bootstrap import Quoth, open_quoth
 from evals.answers_report import number
@@ -241,7 +241,7 @@ def _sentence(context: str, asked: Mapping[str, object]) -> str:
     return context[around[0][0] : around[-1][1]].strip()
 
 
-def _articles(file: Path) -> list[dict[str, object]]:
+def _articles(file: Path) -> list[dict[str, Any]]:
     try:
         return list(json.loads(file.read_text("utf-8"))["data"])
     except OSError as error:
