@@ -25,6 +25,7 @@ from retrieval.model import Hit, SearchResult
 MAX_QUOTES: Final = 3
 MIN_WORDS: Final = 4  # shorter sentences are headings or fragments
 CELL_BORDER: Final = " | "  # as rows of tables are written in canonical text
+_NUMBERED_TITLE: Final = re.compile(r"\d+(?:\.\d+)*\s[^.!?:;]{1,80}")
 _MAIL_HEADER: Final = re.compile(r"(?:From|To|Cc|Date|Sent|Subject|Reply-To): .*\n(?:From|To|Cc|Date|Sent|Subject): ")
 
 
@@ -92,6 +93,8 @@ def sentence_candidates(context: Context, search: SearchResult, selection: Selec
                 text = hit.text[start - hit.start : end - hit.start]
                 if len(text.split()) < MIN_WORDS or squashed(text) in headings or _MAIL_HEADER.match(text):
                     continue
+                if header_rows.get(at + 1) == at and not any(map(str.isdigit, text)):  # names of columns alone
+                    continue
                 cosine = _cosine(search, hit, at)
                 terms = set(analyzer.terms(text))
                 if at in header_rows:  # a cell means what its column's name says
@@ -153,7 +156,7 @@ def _grown(candidate: Candidate, by_place: Mapping[tuple[ChunkId, int], Candidat
         neighbour = by_place.get((candidate.hit.chunk, candidate.at + step))
         if neighbour is None or neighbour.score < candidate.score - selection.grow_within:
             continue
-        if candidate.at in tables or neighbour.at in tables:
+        if candidate.at in tables or neighbour.at in tables or _NUMBERED_TITLE.fullmatch(neighbour.text):
             continue
         if end - start + len(neighbour.text) <= selection.max_quote_chars:
             start = min(start, neighbour.start)

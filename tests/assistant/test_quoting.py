@@ -58,6 +58,13 @@ def test_two_rows_of_a_table_are_two_quotations() -> None:
     assert [one.splitlines()[-1] for one in found] == ["Otter | 12 | 8", "Pike | 15 | 9"]
 
 
+def test_a_numbered_title_does_not_join_the_sentence_before_it() -> None:
+    [quote, *_] = quotes(
+        "When is the lift closed?", "The lift is closed on Sundays.\n\n2.2 Stairs beside the lift\n\nMind."
+    )
+    assert quote == "The lift is closed on Sundays."
+
+
 def test_the_header_of_a_mail_is_no_answer() -> None:
     mail = "From: Harbour office <harbour@example.com>\nTo: All crews <crews@example.com>\nSubject: Which day the crane moves"
     quote, *_ = quotes("Which day does the crane move?", f"{mail}\n\nThe crane will move to the north quay on 4 May.")
