@@ -55,9 +55,11 @@ def _form(quoth: Quoth, proposals: Proposals, caller: Caller, said: Callable[[st
 def _generate(proposals: Proposals, caller: Caller, wanted: Wanted) -> str:
     caller.must("evaluator")
     bar = st.progress(0.0, text="Drafting")
-    made = proposals.generate(
-        caller.reader, wanted, lambda done, total: bar.progress(done / total, text=f"{done} of {total}")
-    )
+
+    def report(done: int, total: int) -> None:
+        bar.progress(done / total, text=f"{done} of {total}")
+
+    made = proposals.generate(caller.reader, wanted, report)
     dropped = ", ".join(f"{n} {why}" for why, n in made.dropped.items())
     return (
         f"{made.answerable} cases and {made.unanswerable} near misses are proposed"

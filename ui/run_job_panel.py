@@ -58,7 +58,11 @@ def _form(quoth: Quoth, caller: Caller, said: Callable[[str], None]) -> None:
             )
         jobs = RunJobs(quoth)
         if st.button("What will it take?", key="start-estimate", type="tertiary"):
-            _acting(lambda: st.text(jobs.expected(file, versions[file], caller.reader).text))
+
+            def tell() -> None:
+                st.text(jobs.expected(file, versions[file], caller.reader).text)
+
+            _acting(tell)
         if st.button("Start", type="primary", key="start-run", icon=":material/play_arrow:"):
 
             def start() -> None:

@@ -234,8 +234,8 @@ def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     return "\n".join("| " + " | ".join(one) + " |" for one in lines)
 
 
-def _sentence(context: str, asked: Mapping[str, object]) -> str:
-    first = asked["answers"][0]  # type: ignore[index]
+def _sentence(context: str, asked: Mapping[str, Any]) -> str:
+    first = asked["answers"][0]
     start, end = first["answer_start"], first["answer_start"] + len(first["text"])
     around = [span for span in sentence_spans(context) if span[0] < end and span[1] > start] or [(start, end)]
     return context[around[0][0] : around[-1][1]].strip()
