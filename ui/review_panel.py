@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
@@ -84,10 +85,12 @@ def _statement(
         st.text(answer.question)
         st.caption("Is this statement supported by what it cites?")
         st.text(claim.text)
+    # each statement has buttons of its own: a key that is pressed twice is not to judge what has not been seen yet
+    button = hashlib.sha256(f"{key.run}\0{key.case}\0{key.claim}".encode()).hexdigest()[:12]
     with st.container(horizontal=True, key="review-buttons"):
         for label, words, shortcut in BUTTONS:
             st.button(
-                words, key=f"review-{label}", shortcut=shortcut, on_click=_keep, args=(quoth, caller, key, label),
+                words, key=f"review-{label}-{button}", shortcut=shortcut, on_click=_keep, args=(quoth, caller, key, label),
                 type="primary" if label == "supported" else "secondary",
             )  # fmt: skip
     for number, citation in enumerate(cited, 1):
