@@ -90,8 +90,8 @@ def _statement(
     with st.container(horizontal=True, key="review-buttons"):
         for label, words, shortcut in BUTTONS:
             st.button(
-                words, key=f"review-{label}-{button}", shortcut=shortcut, on_click=_keep, args=(quoth, caller, key, label),
-                type="primary" if label == "supported" else "secondary",
+                words, key=f"review-{label}-{button}", shortcut=shortcut, on_click=_keep,
+                args=(quoth, caller, key, label), type="primary" if label == "supported" else "secondary",
             )  # fmt: skip
     for number, citation in enumerate(cited, 1):
         place = wording.citation_place(citation)
