@@ -260,7 +260,7 @@ def test_a_run_is_started_from_the_page_watched_and_cancelled(
     jobs.take(again.id, lambda: False, False)  # as the worker does
     app.run()
     run = str(jobs.find(again.id).run)
-    assert run in words(app) and f"for {EVALUATOR.reader.name}" in words(app)
+    assert f"run {run} · for eva" in words(app)
 
 
 def test_cases_are_proposed_on_the_page_and_decided_on(quoth: Quoth, app: AppTest) -> None:
