@@ -155,11 +155,11 @@ def test_an_import_finds_nothing_that_the_importer_may_not_read(filled: Quoth, t
 
 def test_a_run_is_done_by_the_worker_under_the_rights_of_who_began_it(working: Quoth, kept: str) -> None:
     jobs = RunJobs(working)
-    assert jobs.worker_alive()
     job = jobs.submit(kept, None, by=EVA, workers=2)
     assert (job.total, job.state, job.version) == (4, "waiting", 1)
     done = awaited(jobs, job, "done", "failed")
     assert (done.state, done.done, done.detail) == ("done", 4, "") and done.finished_at is not None
+    assert jobs.worker_alive()
     run = load_run(Runs(working.database), str(done.run))
     assert run.kept.finished_at is not None and run.kept.facts.cases_name == "harbour@1"
     assert len(run.records) == 4 and run.settings["asked_by"] == "eval"
