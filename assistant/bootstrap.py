@@ -41,6 +41,7 @@ from assistant.sign_in import sign_in_from
 from assistant.watching import Watch, watched
 from ingest import audit, memory, postgres
 from ingest.access import LOCAL, Reader
+from ingest.batch_embedding import BatchEmbedding
 from ingest.catalog import Catalog
 from ingest.database import MIGRATIONS, Database
 from ingest.document_list import names_in_use
@@ -52,6 +53,7 @@ from ingest.intake import Intake
 from ingest.model import DocumentId, Embedder
 from ingest.model_hub import HUB_URL
 from ingest.multilingual_embedding import MultilingualEmbedder
+from ingest.openai_batches import EmbeddingBatches
 from ingest.originals import Originals
 from ingest.parser import Parser, ParserLimits
 from ingest.pipeline import Pipeline
@@ -151,7 +153,11 @@ class Quoth:
         )
         self.intake = Intake(self.database, originals)
         taking = Taking(
-            self.database, originals, self.parser, self.spaces, self.intake, scratch, remove=self.catalog.remove
+            self.database, originals, self.parser, self.spaces, self.intake, scratch, remove=self.catalog.remove,
+            batch_from=settings.batch_from,
+        )  # fmt: skip
+        self.batch_embedding = BatchEmbedding(
+            self.database, EmbeddingBatches(lambda: asynchronous(client())), self.gateway, least=settings.batch_from
         )
         self.worker = Worker(
             self.database,
@@ -161,6 +167,7 @@ class Quoth:
                 Chore("tidy", 3600, self.intake.tidy),
                 Chore("rebuild", 15, self._rebuild),
                 Chore("merge", 10, lambda: merge_segments(self.database)),
+                Chore("batches", 10, self.batch_embedding.tend),
                 Chore("changes", 3600, self.catalog.forget_changes),
                 Chore("counters", 86_400, self.budgets.forget),
                 Chore("prune", 3600, lambda: self.history.prune(settings.keep_versions_days)),

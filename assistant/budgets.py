@@ -127,7 +127,7 @@ class Budgets:
 
     def reserve(
         self, reader: Reader, purpose: str, model: str, answer: AnswerId | None, *, tokens: int,
-        cost_usd: float | None, within_s: float, bulk: bool = False,
+        cost_usd: float | None, within_s: float, bulk: bool = False, call: UUID | None = None,
     ) -> Reservation:  # fmt: skip
         """Reserve what a call may use at most, in all limits that hold for the reader or in none, and record it.
 
@@ -135,6 +135,7 @@ class Budgets:
             tokens, cost_usd: at most; None: the price is not known.
             within_s: until the call has ended for certain.
             bulk: whether it is work of the queue, for which the limits of users and teams do not hold.
+            call: its id, if it has one: what holds that already is not reserved again.
 
         Raises:
             LimitReached: a limit leaves too little; it says which and until when.
@@ -150,8 +151,12 @@ class Budgets:
             )
         amounts = _amounts(tokens, cost_usd or 0.0)
         expires_at = now + timedelta(seconds=within_s + MARGIN_S)
-        reservation = Reservation(uuid.uuid4(), reader, tuple(counter for counter, _ in wanted))
+        reservation = Reservation(call or uuid.uuid4(), reader, tuple(counter for counter, _ in wanted))
         with self._database.counting(reader) as connection:
+            if call is not None and model_calls.begun(connection, call):
+                query = select(budget_hold).where(budget_hold.c.call_id == call)
+                held = [Counter(row.scope, row.unit, row.period) for row in connection.execute(query)]
+                return Reservation(call, reader, tuple(held))
             for counter, limit in wanted:
                 self._take(connection, counter, limit, amounts[counter.unit], now)
             if wanted:
@@ -171,9 +176,14 @@ class Budgets:
         return reservation
 
     def settle(self, reservation: Reservation, status: str, usage: Usage, ms: float) -> None:
-        """Book what a call did use in place of what it had reserved, also if the reservation had expired."""
+        """Book what a call did use in place of what it had reserved, also if the reservation had expired.
+
+        A call that was settled already is left as it is.
+        """
         used = _amounts(usage.input_tokens + usage.output_tokens, usage.cost_usd)
         with self._database.counting(reservation.reader) as connection:
+            if not model_calls.end(connection, reservation.call, status, usage, ms):
+                return
             held = {
                 Counter(row.scope, row.unit, row.period): row.amount
                 for row in connection.execute(
@@ -183,7 +193,6 @@ class Budgets:
             for counter in reservation.counters:
                 amount = held.get(counter, 0)
                 connection.execute(SETTLE, {**_key(counter), "used": used[counter.unit], "held": amount})
-            model_calls.end(connection, reservation.call, status, usage, ms)
 
     def standing(self, *, most: int = 200) -> list[Standing]:
         """What is used of each limit in the periods that run now, the fullest first."""

@@ -10,25 +10,29 @@ after it, and its record kept (budgets.py). To ingest and retrieval, which know 
 
 from __future__ import annotations
 
+import logging
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from types import TracebackType
-from typing import TYPE_CHECKING, Final, Literal, Protocol, Self, runtime_checkable
+from typing import TYPE_CHECKING, Any, Final, Literal, Protocol, Self, runtime_checkable
+from uuid import UUID
 
 from assistant.breaker import Breakers, Pass
 from assistant.budgets import Budgets, Reservation
 from assistant.errors import LimitReached, ModelError, ModelOutputBroken, ModelRefused, ModelUnavailable
+from assistant.limits import Counter
 from assistant.model import Answerer, AnswerId, Usage
 from assistant.prices import Prices
 from assistant.watching import CallMade, Watch
 from ingest.access import LOCAL, Reader
-from ingest.errors import CallFailed, ConfigurationError
+from ingest.errors import CallFailed, ConfigurationError, ServiceError
 from ingest.metering import Caller, Purpose
 
 if TYPE_CHECKING:
     from openai.types.responses import Response
 
+LOG: Final = logging.getLogger("quoth.models")
 LEAST_S: Final = 0.2  # left of the deadline for which a call is worth beginning
 
 Status = Literal["done", "refused", "unavailable", "broken", "misconfigured", "left"]
@@ -117,7 +121,13 @@ class Account:
         self._call.spent(self.usage)
         ms = round((time.perf_counter() - self._started) * 1000, 2)
         if self._budgets is not None and self._reservation is not None:
-            self._budgets.settle(self._reservation, status_of(error), self.usage, ms)
+            try:
+                self._budgets.settle(self._reservation, status_of(error), self.usage, ms)
+            except ServiceError as failed:
+                if error is None:
+                    raise
+                # what ended the call is what is to be told; its reservation expires by itself
+                LOG.warning("a call of %s could not be settled: %s", self._model, failed)
         _show(self._watches, self._call, self._model, status_of(error), self.usage, ms)
 
 
@@ -172,6 +182,29 @@ class Gateway:
         answer = None if caller.answer is None else AnswerId(caller.answer)
         call = Call(caller.reader, purpose, answer, deadline, deadline, caller.bulk, caller.spent)
         return self._entered(call, model, sent_bytes, max_output_tokens, free=free)
+
+    def hold(
+        self, call: UUID, caller: Caller, purpose: Purpose, model: str, *, sent_bytes: int, within_s: float,
+        share: float,
+    ) -> dict[str, Any]:  # fmt: skip
+        """As Ledger; raises as `call`."""
+        held: dict[str, Any] = {"call": str(call), "purpose": purpose, "model": model, "share": share, "counters": []}
+        if self._budgets is not None:
+            most = self.prices.most_usd(model, sent_bytes, 0)
+            reservation = self._budgets.reserve(
+                caller.reader, purpose, model, None, tokens=sent_bytes,
+                cost_usd=None if most is None else most * share, within_s=within_s, bulk=True, call=call,
+            )  # fmt: skip
+            held["counters"] = [[one.scope, one.unit, one.period] for one in reservation.counters]
+        return held
+
+    def settle_held(self, held: Mapping[str, Any], outcome: str, *, tokens: int, ms: float) -> None:
+        usage = self.prices.embedding_usage(held["model"], tokens, share=held["share"])
+        if self._budgets is not None:
+            counters = tuple(Counter(*one) for one in held["counters"])
+            self._budgets.settle(Reservation(UUID(held["call"]), LOCAL, counters), outcome, usage, ms)
+        for watch in self._watches:
+            watch.called(CallMade(held["purpose"], held["model"], None, outcome, usage, time.time(), ms))
 
     def _entered(
         self, call: Call, model: str, sent_bytes: int, max_output_tokens: int, *, least_s: float = 0.0,

@@ -19,6 +19,7 @@ from sqlalchemy import (
     Text,
     Uuid,
     insert,
+    select,
     text,
     update,
 )
@@ -80,11 +81,16 @@ def begin(
     )  # fmt: skip
 
 
-def end(connection: Connection, id: UUID, status: str, usage: Usage, ms: float) -> None:
-    """Record how it ended and what it used."""
-    connection.execute(
+def begun(connection: Connection, id: UUID) -> bool:
+    """Whether a call is recorded already."""
+    return connection.scalar(select(model_call.c.id).where(model_call.c.id == id)) is not None
+
+
+def end(connection: Connection, id: UUID, status: str, usage: Usage, ms: float) -> bool:
+    """Record how it ended and what it used; False: that stands there already."""
+    changed = connection.execute(
         update(model_call)
-        .where(model_call.c.id == id)
+        .where(model_call.c.id == id, model_call.c.status == BEGUN)
         .values(
             status=status,
             input_tokens=usage.input_tokens,
@@ -94,6 +100,7 @@ def end(connection: Connection, id: UUID, status: str, usage: Usage, ms: float) 
             ms=ms,
         )
     )
+    return bool(changed.rowcount)
 
 
 class ModelCalls:

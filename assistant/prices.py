@@ -75,10 +75,14 @@ class Prices:
         cost = self._cost_usd(model, sent, received, written=0)
         return Usage(sent, 0, received, _said_unknown(model) if cost is None else cost)
 
-    def embedding_usage(self, model: str, tokens: int) -> Usage:
-        """Texts that were embedded, and their price; 0 where it is not known, which is logged once."""
+    def embedding_usage(self, model: str, tokens: int, *, share: float = 1.0) -> Usage:
+        """Texts that were embedded, and their price; 0 where it is not known, which is logged once.
+
+        Args:
+            share: of the usual price: half in a batch, which the published data do not know.
+        """
         cost = self._cost_usd(model, tokens, 0, written=0)
-        return Usage(tokens, 0, 0, _said_unknown(model) if cost is None else cost)
+        return Usage(tokens, 0, 0, _said_unknown(model) if cost is None else cost * share)
 
     def most_usd(self, model: str, input_tokens: int, output_tokens: int) -> float | None:
         """What a call with so many tokens costs at most, all of them written to the cache; None: not known."""

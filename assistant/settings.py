@@ -30,6 +30,11 @@ SETTINGS: Final = (
         "QUOTH_DATABASE_URL", "", "a Postgres with pgvector; unset: the embedded one under QUOTH_HOME", secret=True
     ),
     Setting("QUOTH_EMBEDDER", "local", "local, local-multilingual, onnx:FOLDER or openai:MODEL[:DIMENSIONS]"),
+    Setting(
+        "QUOTH_EMBED_BATCH",
+        "off",
+        "off, on, or chunks from which a large load has OpenAI's embeddings made in batches: half the price, in a day",
+    ),
     Setting("QUOTH_RERANKER", "local", "local, none, onnx:FOLDER, hub:REPO@REVISION, http:URL or chat"),
     Setting("QUOTH_RERANK_BUDGET_S", "2", "seconds in which a question's passages are re-ranked"),
     Setting("QUOTH_RERANKER_KEY", "", "key of the service behind QUOTH_RERANKER=http:URL", secret=True),
@@ -88,6 +93,7 @@ SETTINGS: Final = (
     Setting("QUOTH_ANSWER_DEADLINE_S", "60", "seconds after which a model's answer is given up"),
     Setting("QUOTH_ABSTAIN_BELOW", "", "confidence below which quoted answers abstain, 0 to 1; unset: as calibrated"),
 )
+USUAL_BATCH: Final = 1000  # chunks: below, a batch saves less than a cent and may take a day
 SHORTEST_SECRET: Final = 32  # characters
 NAMES: Final = frozenset(setting.name for setting in SETTINGS)
 
@@ -97,6 +103,7 @@ class Settings:
     home: Path
     database_url: str | None
     embedder: str
+    batch_from: int | None  # chunks from which embeddings are made in batches
     reranker: str
     checker: str
     models: str | None
@@ -139,6 +146,7 @@ class Settings:
             home=home,
             database_url=values["QUOTH_DATABASE_URL"] or None,
             embedder=values["QUOTH_EMBEDDER"],
+            batch_from=_batch_from(values["QUOTH_EMBED_BATCH"]),
             reranker=values["QUOTH_RERANKER"],
             checker=values["QUOTH_CHECKER"],
             models=values["QUOTH_MODELS"] or None,
@@ -205,6 +213,14 @@ def _when_down(value: str) -> WhenDown:
         if value == known:
             return known
     raise ConfigurationError(f"QUOTH_MODERATION_DOWN={value!r} must be answer or refuse.")
+
+
+def _batch_from(value: str) -> int | None:
+    if value.lower() in ("off", "on"):
+        return USUAL_BATCH if value.lower() == "on" else None
+    if not (value.isascii() and value.isdigit() and 1 <= int(value) <= 1_000_000):
+        raise ConfigurationError(f"QUOTH_EMBED_BATCH={value!r} must be off, on, or a number of chunks up to 1000000.")
+    return int(value)
 
 
 def _place(name: str, value: str) -> tuple[str, int] | None:

@@ -12,7 +12,7 @@ from sqlalchemy import make_url, text
 
 from assistant.machine_checks import Check
 from assistant.sign_in import SignIn
-from ingest import audit, queueing, storing
+from ingest import audit, batch_embedding, queueing, storing
 from ingest.database import PROVISION
 
 if TYPE_CHECKING:
@@ -97,6 +97,7 @@ def store_checks(quoth: Quoth, *, now: Callable[[], datetime] = lambda: datetime
     yield clocks(database, now)
     yield vector_index(database, quoth.spaces.active.id, quoth.spaces.active.dimensions)
     yield from queue(database)
+    yield embedding_batches(database)
     yield originals_kept(database, quoth.originals)
     yield whole_audit(quoth)
     yield backup_age(database, now())
@@ -210,6 +211,24 @@ def queue(database: Database) -> Iterator[Check]:
         not failed,
         f"{failed} failed because a service did not answer" if failed else "none failed for want of a service",
         "See why with `quoth jobs`, mend that service, then `quoth jobs --retry JOB`.",
+    )
+
+
+def embedding_batches(database: Database) -> Check:
+    """Batches of embeddings that should be over, or that get no further; files of a load wait for them."""
+    with database.working() as connection:
+        found = batch_embedding.stuck(connection)
+        waiting = connection.scalar(text("select count(*) from embed_wait where vectors is null")) or 0
+    first = found[0] if found else None
+    return Check(
+        "embedding batches",
+        not found,
+        f"{len(found)} stuck; the oldest is {first.state!r} for {first.age.total_seconds() / 3600:.0f} hours"
+        + (f": {first.detail}" if first.detail else "")
+        if first
+        else f"{waiting} chunks wait for one",
+        "See whether a worker lives, and OpenAI's page of batches. QUOTH_EMBED_BATCH=off has what is not on its way "
+        "yet embedded at once; what is, after two days.",
     )
 
 

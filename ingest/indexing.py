@@ -5,18 +5,25 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Protocol, runtime_checkable
 
 from pgvector import HalfVector
 
 from ingest.analysis import analyzer_for
 from ingest.chunking import chunk_spans
-from ingest.model import ChunkSpan, Embedder, ParsedDocument
+from ingest.model import ChunkSpan, Embedder, ParsedDocument, Span
 from ingest.vectors import pack_vectors
 
 CHUNKER: Final = "chunk-1 sentence-2"
 DEFAULT_LANGUAGE: Final = "en"  # of documents too short to tell: its rules touch ASCII words only
 EMBED_BATCH: Final = 64  # texts between two progress reports
+
+
+@runtime_checkable
+class ToldBefore(Protocol):
+    """An embedder that wants to know all that a document asks of it before the first of it."""
+
+    def prepare(self, texts: Sequence[str], spans: Sequence[Sequence[Span]]) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +94,10 @@ def index_document(
     if stored is not None and missing:
         vectors.update(stored([hashes[index] for index in missing]))
         missing = [index for index in missing if hashes[index] not in vectors]
+    if isinstance(embedder, ToldBefore):
+        embedder.prepare(
+            [texts[index] for index in missing], [_sentences(texts[index], spans[index]) for index in missing]
+        )
     for at in range(0, len(missing), EMBED_BATCH):
         progress("embedding", at, len(missing))
         batch = missing[at : at + EMBED_BATCH]
@@ -114,15 +125,18 @@ def language_of(analyzer_version: str) -> str:
 def _embedded(
     texts: list[str], spans: list[ChunkSpan], hashes: list[bytes], embedder: Embedder
 ) -> dict[bytes, StoredVectors]:
-    sentences = []
-    for text, span in zip(texts, spans, strict=True):
-        before = len(text) - (span.end - span.start)  # title and heading path stand before the chunk's own text
-        sentences.append([(start - span.start + before, end - span.start + before) for start, end in span.sentences])
+    sentences = [_sentences(text, span) for text, span in zip(texts, spans, strict=True)]
     vectors, of_sentences = embedder.embed_passages(texts, sentences)
     return {
         text_hash: StoredVectors(HalfVector(vector), pack_vectors(rows))
         for text_hash, vector, rows in zip(hashes, vectors, of_sentences, strict=True)
     }
+
+
+def _sentences(text: str, span: ChunkSpan) -> list[Span]:
+    """Where a chunk's sentences stand in what is embedded for it."""
+    before = len(text) - (span.end - span.start)  # title and heading path stand before the chunk's own text
+    return [(start - span.start + before, end - span.start + before) for start, end in span.sentences]
 
 
 def _hash(text: str, span: ChunkSpan) -> bytes:

@@ -341,13 +341,8 @@ class Intake:
 
     def put_back(self, item: Item, stage: str = "waiting") -> None:
         """An orderly end before the work was done: it waits again, and this start does not count."""
-        t = schema.intake
         with self._database.working() as connection:
-            connection.execute(
-                update(t)
-                .where(t.c.id == item.id, t.c.state == "running")
-                .values(state="waiting", stage=stage[:500], starts=t.c.starts - 1)
-            )
+            waits_again(connection, item, stage)
 
     def tidy(self) -> None:
         """Forget rows that ended long ago, and bytes kept for a second try that never came."""
@@ -401,6 +396,17 @@ def queue_files(
         ids.append(known)
     _insert(connection, rows)
     return ids
+
+
+def waits_again(connection: Connection, item: Item, stage: str) -> bool:
+    """As `Intake.put_back`, in the caller's transaction; False: it was cancelled meanwhile."""
+    t = schema.intake
+    changed = connection.execute(
+        update(t)
+        .where(t.c.id == item.id, t.c.state == "running")
+        .values(state="waiting", stage=stage[:500], starts=t.c.starts - 1)
+    )
+    return bool(changed.rowcount)
 
 
 def finish(connection: Connection, item: Item, receipt: Receipt, attachments: int = 0) -> None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Literal, Protocol, Self, TypeVar, runtime_checkable
@@ -93,6 +93,28 @@ class Meter(Protocol):
             ServiceError: not now: no time or too little of a limit is left, or the model failed too often.
             ConfigurationError: not until the operator acts.
         """
+        ...
+
+
+class Ledger(Protocol):
+    """Keeps what a call may use at most while hours lie between its beginning and its end, in whatever process."""
+
+    def hold(
+        self, call: UUID, caller: Caller, purpose: Purpose, model: str, *, sent_bytes: int, within_s: float,
+        share: float,
+    ) -> Mapping[str, Any]:  # fmt: skip
+        """Reserve it; what is returned goes into JSON and settles it. The same call is reserved once.
+
+        Args:
+            share: of the usual price that it costs.
+
+        Raises:
+            as `Meter.begin`
+        """
+        ...
+
+    def settle_held(self, held: Mapping[str, Any], outcome: str, *, tokens: int, ms: float) -> None:
+        """Book what it did use; a second time changes nothing."""
         ...
 
 

@@ -82,6 +82,19 @@ class OpenAIEmbedder:
     def dimensions(self) -> int:
         return self._dimensions
 
+    @property
+    def model(self) -> str:
+        return self._model
+
+    @property
+    def asked_dimensions(self) -> int | None:
+        """As they are asked of the model; None: its own number."""
+        return self._asked
+
+    def as_sent(self, texts: Sequence[str]) -> list[str]:
+        """The texts as they would leave: redacted, cut to what the model takes, none empty."""
+        return [_cut(text if self._redactor is None else self._redactor.alone(text)) for text in texts]
+
     def for_caller(self, caller: Caller) -> OpenAIEmbedder:
         """This embedder in somebody's name; the connection is shared."""
         bound = copy.copy(self)
@@ -101,8 +114,7 @@ class OpenAIEmbedder:
             ConfigurationError: if the vectors have another number of dimensions, or the model's price is not known
                 where a limit on money holds.
         """
-        sent = texts if self._redactor is None else [self._redactor.alone(text) for text in texts]
-        vectors = [self._request(batch) for batch in _requests(sent)]
+        vectors = [self._request(batch) for batch in _requests(self.as_sent(texts))]
         return unit_rows(np.concatenate(vectors)) if vectors else np.zeros((0, self._dimensions), np.float32)
 
     def embed_passages(self, texts: Sequence[str], spans: Sequence[Sequence[Span]]) -> tuple[Vectors, list[Vectors]]:
@@ -164,16 +176,21 @@ class OpenAIEmbedder:
         return np.stack(vectors)
 
 
+def _cut(text: str) -> str:
+    cut = text.encode("utf-8", "replace")[:OPENAI_TEXT_BYTES].decode("utf-8", "ignore")
+    return cut or " "  # the API refuses an empty text
+
+
 def _requests(texts: Iterable[str]) -> Iterator[list[str]]:
     batch: list[str] = []
     size = 0
     for text in texts:
-        content = text.encode("utf-8", "replace")[:OPENAI_TEXT_BYTES]
-        if batch and (len(batch) == OPENAI_REQUEST_TEXTS or size + len(content) > OPENAI_REQUEST_BYTES):
+        length = len(text.encode("utf-8", "replace"))
+        if batch and (len(batch) == OPENAI_REQUEST_TEXTS or size + length > OPENAI_REQUEST_BYTES):
             yield batch
             batch, size = [], 0
-        batch.append(content.decode("utf-8", "ignore") or " ")  # the API refuses an empty text
-        size += len(content)
+        batch.append(text)
+        size += length
     if batch:
         yield batch
 

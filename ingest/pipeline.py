@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Final, cast
 from uuid import UUID
 
-from sqlalchemy import func, select
+from sqlalchemy import func, select, text
 
 from ingest import queueing, schema, storing
 from ingest.access import LOCAL, Reader
@@ -428,7 +428,15 @@ class Pipeline:
         t = schema.intake
         with self._database.working() as connection:
             queued = connection.scalar(
-                select(func.count()).where(t.c.state.in_(("waiting", "running")), t.c.kind.in_(("reindex", "space")))
+                text(
+                    "select count(*) from intake i where i.state in ('waiting', 'running')"
+                    f" and i.kind in ('reindex', 'space') and not {queueing.RESTS}"
+                )
+            )
+            resting = set(
+                connection.scalars(
+                    select(t.c.document_id).where(t.c.kind == "reindex", t.c.state.in_(("waiting", "running")))
+                )
             )
             failed = set(  # as they are they cannot be read again; the former index goes on answering
                 connection.scalars(
@@ -440,7 +448,7 @@ class Pipeline:
         if queued:
             return 0
         self._spaces.switch_if_complete()
-        stale = [one for one in self.stale() if one not in failed][:REBUILT_AT_ONCE]
+        stale = [one for one in self.stale() if one not in failed | resting][:REBUILT_AT_ONCE]
         lacking = self._spaces.lacking(REBUILT_AT_ONCE)
         for documents, kind in ((stale, "reindex"), (lacking, "space")):
             if documents:

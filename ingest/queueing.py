@@ -31,6 +31,9 @@ _DEAD_WORKERS: Final = f"""
           and l.objid = j.worker_id
     )"""
 
+# A file whose chunks wait for a batch of embeddings has no job meanwhile; see deferred_embedding.
+RESTS: Final = "exists (select from embed_wait w where w.intake_id = i.id and w.vectors is null and not w.at_once)"
+
 
 def new_app(connector: procrastinate.connector.BaseConnector) -> procrastinate.App:
     import procrastinate  # a tenth of a second that only adding and working need
@@ -122,13 +125,15 @@ def requeue(connection: Connection) -> int:
     """Queue again the files that wait or are being read but of which the queue knows nothing; returns how many.
 
     A row and its job come in one transaction and normally go together. This is for what no rule foresaw: a job that
-    used up its tries while the database came and went, a table restored from a backup.
+    used up its tries while the database came and went, a table restored from a backup. And for files that rested until
+    their embeddings were made.
     """
     connection.execute(text("select pg_advisory_xact_lock(hashtext('quoth.rescue'))"))
     lost = connection.execute(
         text(
             "select i.id, i.collection, i.source, i.priority from intake i where i.state in ('waiting', 'running')"
             " and not exists (select from procrastinate_jobs j where j.id = i.job_id and j.status in ('todo', 'doing'))"
+            f" and not {RESTS}"
             " order by i.number limit 1000 for update of i skip locked"
         )
     ).all()

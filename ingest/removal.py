@@ -191,11 +191,12 @@ def _left_in(
                 yield "words", found
 
 
-# Words of a document that is there: two documents may hold the same sentence. Rows of a removed one show by its id.
+# Words of a document that is there: two documents may hold the same sentence. Rows of a removed one show by its id, and
+# those of a file that waits go with its row of the queue.
 OWN_WORDS: Final = frozenset(
     {
         ("version", "canonical_text"), ("version", "title"), ("version", "findings"), ("document", "title"),
-        ("chunk", "text"), ("chunk", "heading"),
+        ("chunk", "text"), ("chunk", "heading"), ("embed_wait", "texts"),
     }
 )  # fmt: skip
 

@@ -92,7 +92,7 @@ class Spaces:
     # -- building --------------------------------------------------------------------------------------------------
 
     def lacking(self, limit: int) -> list[DocumentId]:
-        """Documents with chunks that have no vector in the space being built."""
+        """Documents with chunks that have no vector in the space being built, and that are not queued for one."""
         building = self.building
         if building is None:
             return []
@@ -100,7 +100,11 @@ class Spaces:
             return [
                 DocumentId(one)
                 for one in connection.scalars(
-                    text(f"select distinct document_id from ({_LACKING}) lacking limit :n"),
+                    text(
+                        f"select distinct document_id from ({_LACKING}) lacking where not exists (select from intake i"
+                        " where i.document_id = lacking.document_id and i.kind = 'space'"
+                        " and i.state in ('waiting', 'running')) limit :n"
+                    ),
                     {"space": building.id, "n": limit},
                 )
             ]

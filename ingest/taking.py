@@ -20,8 +20,9 @@ from ingest import intake, schema, storing
 from ingest.access import LOCAL, Reader
 from ingest.canonical import PARSER_PROFILE
 from ingest.database import Database
+from ingest.deferred_embedding import WAITS, Deferred, deferring, forget_waits, wait_for
 from ingest.errors import ConfigurationError, DocumentError, NoRoom, ServiceError, is_full, trace_of
-from ingest.indexing import StoredVectors, chunk_text, index_document, index_profile
+from ingest.indexing import StoredVectors, ToldBefore, chunk_text, index_document, index_profile
 from ingest.intake import Handed, Intake, Item, Report, Stopped
 from ingest.metering import Caller, in_name_of
 from ingest.model import Attachment, DocumentId, Embedder, Receipt
@@ -52,7 +53,12 @@ class Taking:
         waiting: Intake,
         scratch: Path,
         remove: Remove,
+        batch_from: int | None = None,
     ) -> None:
+        """
+        Args:
+            batch_from: chunks from which embeddings are made by the Batch API, where the model has one; None: never.
+        """
         self._database = database
         self._originals = originals
         self._parser = parser
@@ -60,6 +66,7 @@ class Taking:
         self._intake = waiting
         self._scratch = scratch  # a private folder
         self._remove = remove
+        self._batch_from = batch_from
         self._big = threading.Lock()
 
     def take(self, wanted: UUID, *, stopping: Callable[[], bool], last_try: bool) -> None:
@@ -81,6 +88,10 @@ class Taking:
                 self._work(item, report)
         except Stopped:
             self._intake.put_back(item)  # does nothing to a row that was cancelled
+        except Deferred as deferred:
+            with self._database.working() as connection:
+                if intake.waits_again(connection, item, WAITS):
+                    wait_for(connection, item, deferred)
         except DocumentError as error:
             if stopping():  # the parser was stopped beneath it: that says nothing about the document
                 self._intake.put_back(item)
@@ -134,7 +145,7 @@ class Taking:
             reuse = before is not None and item.kind == "add"
             known = storing.known_vectors(connection, before.document, space.id) if before and reuse else {}
         stored = stored_vectors(self._database, space.id, adder(item.principal)) if item.kind == "add" else None
-        indexed = index_document(parsed, title, _embedder(space, item), known, report, stored)
+        indexed = index_document(parsed, title, self._embedder(space, item), known, report, stored)
         report("storing", 0, 1)
         new = NewVersion(
             item.identity, title, sha256, item.byte_count, PARSER_PROFILE, index_profile(), parsed, indexed
@@ -156,6 +167,7 @@ class Taking:
                     parent=item.parent,
                 )  # fmt: skip
                 gone = self._attach(connection, item, document, attached)
+                forget_waits(connection, item.id)
                 intake.finish(connection, item, receipt, len(attached))
         for child in gone:
             self._remove(child)
@@ -229,8 +241,11 @@ class Taking:
     def _vectors_in_new_space(self, item: Item, report: Report) -> None:
         """Give a document's chunks their vectors in the space being built."""
         building = self._spaces.building
+        embedder = None if building is None else self._embedder(building, item)
+        # what is made in a batch is asked for whole: each batch may take a day
+        most = None if isinstance(embedder, ToldBefore) else VECTOR_BATCH
         c, v, d = schema.chunk, schema.chunk_vector, schema.document
-        while building is not None:
+        while building is not None and embedder is not None:
             with self._database.working() as connection:
                 lacking = (
                     ~select(v)
@@ -242,7 +257,7 @@ class Taking:
                     .join(d, d.c.id == c.c.document_id)
                     .where(c.c.document_id == item.document, lacking)
                     .order_by(c.c.ordinal)
-                    .limit(VECTOR_BATCH)
+                    .limit(most)
                 ).all()
             if not rows:
                 break
@@ -256,7 +271,9 @@ class Taking:
                 shift = len(text) - len(row.text) - row.start_offset
                 borders = [offset + shift for offset in row.sentences]
                 spans.append(list(zip(borders[::2], borders[1::2], strict=True)))
-            made, of_sentences = _embedder(building, item).embed_passages(texts, spans) if new else ((), ())
+            if isinstance(embedder, ToldBefore):
+                embedder.prepare(texts, spans)
+            made, of_sentences = embedder.embed_passages(texts, spans) if new else ((), ())
             for row, vector, sentences in zip(new, made, of_sentences, strict=True):
                 vectors[row.text_hash] = StoredVectors(HalfVector(vector), pack_vectors(sentences))
             with self._database.working() as connection:
@@ -267,12 +284,13 @@ class Taking:
                     [(row.document_id, row.id, vectors[row.text_hash]) for row in rows],
                 )
         with self._database.working() as connection:
+            forget_waits(connection, item.id)
             intake.finish(connection, item, self._nothing(item, None))
 
-
-def _embedder(space: Space, item: Item) -> Embedder:
-    """What embeds for an item, in the name of whoever handed it over."""
-    return in_name_of(space.embedder, Caller(Reader(item.principal, frozenset()), bulk=True))
+    def _embedder(self, space: Space, item: Item) -> Embedder:
+        """What embeds for an item, in the name of whoever handed it over."""
+        own = in_name_of(space.embedder, Caller(Reader(item.principal, frozenset()), bulk=True))
+        return deferring(self._database, own, space.id, item, least=self._batch_from)
 
 
 def _reading(report: Report) -> Callable[[int, int], None]:

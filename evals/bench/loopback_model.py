@@ -42,6 +42,7 @@ from starlette.responses import HTMLResponse, JSONResponse, Response, StreamingR
 from starlette.routing import Route
 
 from assistant.json_stream import ArrayReader, MalformedJson
+from evals.bench.loopback_batches import LoopbackBatches
 
 MODES: Final = {
     "honest": "quotes what the passages say",
@@ -145,6 +146,7 @@ class LoopbackModel:
         paths: where each of them was received, with its query.
         embedded: every body received at /v1/embeddings, in order.
         moderated: every text received at /v1/moderations, in order; those with the word FLAGGED in them are flagged.
+        batches: files and batches of embeddings, and what goes wrong with them.
         cancelled: how many streams the client left before their end.
         script: calls of tools to make before it answers, turn by turn: name and arguments (a text goes as it is).
         sent_at: time.monotonic() at which the last byte of a claim was sent, by the question and its text.
@@ -175,6 +177,7 @@ class LoopbackModel:
         self.paths: list[str] = []
         self.requests: list[dict[str, Any]] = []
         self.embedded: list[dict[str, Any]] = []
+        self.batches = LoopbackBatches(_embedded_in_batch)
         self.cancelled = 0
         self.script: list[list[tuple[str, Any]]] = []
         self._seen: Counter[str] = Counter()
@@ -185,6 +188,7 @@ class LoopbackModel:
             Route("/v1/moderations", self._moderations, methods=["POST"]),
             Route("/v1/models", self._models),
             Route("/openai/v1/models", self._models),
+            *self.batches.routes(),
         ]
         if interface == "responses":
             places = ("/v1/responses", "/openai/v1/responses", "/openai/responses")  # the last two are Azure's
@@ -234,25 +238,9 @@ class LoopbackModel:
             _check_key(request)
             body = await request.json()
             self.embedded.append(body)
-            if body.get("model") not in EMBEDDING_MODELS:
-                raise Problem(404, "model_not_found", f"The model {body.get('model')!r} does not exist.")
-            dimensions = body.get("dimensions") or EMBEDDING_MODELS[body["model"]]
-            texts = [body["input"]] if isinstance(body["input"], str) else body["input"]
-            if not texts or not all(isinstance(text, str) and text for text in texts):
-                raise Problem(400, "invalid_input", "'input' must hold texts that are not empty.")
+            return JSONResponse(embeddings_of(body), headers=_headers())
         except Problem as problem:
             return _error(problem)
-        data = []
-        for index, text in enumerate(texts):
-            vector: Any = bag_of_words(text, dimensions)
-            if body.get("encoding_format") == "base64":
-                vector = base64.b64encode(struct.pack(f"<{dimensions}f", *vector)).decode()
-            data.append(Embedding.model_construct(embedding=vector, index=index, object="embedding"))
-        tokens = sum(map(_tokens, texts))
-        answer = CreateEmbeddingResponse.model_construct(
-            data=data, model=body["model"], object="list", usage={"prompt_tokens": tokens, "total_tokens": tokens}
-        )
-        return JSONResponse(answer.model_dump(warnings=False), headers=_headers())
 
     async def _moderations(self, request: Request) -> Response:
         try:
@@ -513,6 +501,38 @@ def bag_of_words(text: str, dimensions: int) -> list[float]:
         vector[int.from_bytes(digest[:4], "big") % dimensions] += 1.0 if digest[4] % 2 else -1.0
     length = math.sqrt(sum(value * value for value in vector)) or 1.0
     return [value / length for value in vector]
+
+
+def embeddings_of(body: dict[str, Any]) -> dict[str, Any]:
+    """The answer to a request for embeddings.
+
+    Raises:
+        Problem: the model is not known, or a text is empty.
+    """
+    if body.get("model") not in EMBEDDING_MODELS:
+        raise Problem(404, "model_not_found", f"The model {body.get('model')!r} does not exist.")
+    dimensions = body.get("dimensions") or EMBEDDING_MODELS[body["model"]]
+    texts = [body["input"]] if isinstance(body["input"], str) else body["input"]
+    if not texts or not all(isinstance(text, str) and text for text in texts):
+        raise Problem(400, "invalid_input", "'input' must hold texts that are not empty.")
+    data = []
+    for index, text in enumerate(texts):
+        vector: Any = bag_of_words(text, dimensions)
+        if body.get("encoding_format") == "base64":
+            vector = base64.b64encode(struct.pack(f"<{dimensions}f", *vector)).decode()
+        data.append(Embedding.model_construct(embedding=vector, index=index, object="embedding"))
+    tokens = sum(map(_tokens, texts))
+    answer = CreateEmbeddingResponse.model_construct(
+        data=data, model=body["model"], object="list", usage={"prompt_tokens": tokens, "total_tokens": tokens}
+    )
+    return answer.model_dump(warnings=False)
+
+
+def _embedded_in_batch(body: dict[str, Any]) -> dict[str, Any]:
+    try:
+        return embeddings_of(body)
+    except Problem as problem:
+        raise ValueError(problem.code) from problem
 
 
 # --- what it accepts -------------------------------------------------------------------------------------------------
