@@ -37,7 +37,8 @@ from assistant.bootstrap import open_quoth
 from assistant.wire import answer_json
 from evals.bench.asking import Stored, ask_all, is_kept, uncited
 from evals.bench.invented_facts import Corpus, Fact, invented
-from evals.bench.loopback_model import LoopbackModel, answer_of, passages_of, question_of
+from evals.bench.loopback_model import LoopbackModel
+from evals.bench.loopback_words import answer_of, passages_of, question_of
 from ingest import postgres
 from ingest.access import Reader
 

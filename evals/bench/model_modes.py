@@ -34,7 +34,8 @@ from typing import Final
 from assistant.bootstrap import Quoth, open_quoth
 from evals.bench.asking import Asked, Stored, ask_all, is_kept, uncited
 from evals.bench.invented_facts import Corpus, invented
-from evals.bench.loopback_model import PIECE_CHARS, LoopbackModel
+from evals.bench.loopback_events import PIECE_CHARS
+from evals.bench.loopback_model import LoopbackModel
 from evals.bench.scripted_claims import SUPPORTED, Form, Script
 from evals.bench.squad_facts import squad_corpus
 from evals.intervals import wilson

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any, Final, Literal
 
 from evals.bench.invented_facts import Corpus, Fact, balanced
-from evals.bench.loopback_model import answer_of, orders_of, passages_of, question_of
+from evals.bench.loopback_words import answer_of, orders_of, passages_of, question_of
 
 Form = Literal["honest", "inventing", "misplacing", "unsupporting", "altering", "obeying"]
 SUPPORTED: Final = "supported"

@@ -14,7 +14,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from assistant.bootstrap import Quoth
-from evals.bench.loopback_model import LoopbackModel, passages_of
+from evals.bench.loopback_model import LoopbackModel
+from evals.bench.loopback_words import passages_of
 from ingest.access import LOCAL
 from ingest.errors import ConfigurationError, QuothError, ServiceError
 from ingest.model import ChunkId, DocumentId
