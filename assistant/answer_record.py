@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
+from uuid import UUID
 
 from sqlalchemy import Connection, Row, func, select
 
@@ -68,6 +69,15 @@ class KeptCall:
 
 
 @dataclass(frozen=True, slots=True)
+class LookedUp:
+    """One call of a tool by the model; what it asked for is kept as a hash only."""
+
+    tool: str
+    failed: bool
+    found: tuple[SentPassage, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Record:
     """Everything that led to one answer."""
 
@@ -78,6 +88,7 @@ class Record:
     hits: tuple[FoundHit, ...]  # best first
     passages: tuple[SentPassage, ...]
     left_out: tuple[str, ...] | None  # None: it may speak of what the reader can no longer read
+    looked_up: tuple[LookedUp, ...]  # by the model, in order
     calls: tuple[KeptCall, ...]
     made: Mapping[str, Any]  # as Answering gives it; empty for answers of before it was kept
     feedback: Given | None
@@ -128,12 +139,23 @@ class AnswerRecords:
                 .order_by(model_call.c.at)
             )
             kept = tuple(KeptCall(**one) for one in calls.mappings())
+            looked_up = tuple(_looked_up(connection, reader, one) for one in row.tools)
             whole = all(hit.source for hit in hits) and all(passage.source for passage in passages)
             made = loaded(connection, reader, row)
         feedback = self._feedback.of(reader, [wanted]).get(wanted)
         left_out = tuple(row.left_out) if whole else None
         return Record(
-            made, row.asked_at, row.operator, row.searched, hits, passages, left_out, kept, row.made, feedback
+            made,
+            row.asked_at,
+            row.operator,
+            row.searched,
+            hits,
+            passages,
+            left_out,
+            looked_up,
+            kept,
+            row.made,
+            feedback,
         )
 
     def listed(self, reader: Reader, *, limit: int = 50) -> list[Asked]:
@@ -168,6 +190,14 @@ def record_json(record: Record) -> dict[str, Any]:
         "hits": [{**asdict(one), "document": str(one.document)} for one in record.hits],
         "passages": [{**asdict(one), "document": str(one.document)} for one in record.passages],
         "left_out": None if record.left_out is None else list(record.left_out),
+        "looked_up": [
+            {
+                "tool": one.tool,
+                "failed": one.failed,
+                "found": [{**asdict(place), "document": str(place.document)} for place in one.found],
+            }
+            for one in record.looked_up
+        ],
         "claims": claims,
         "dropped": [asdict(one) for one in record.answer.rejected],
         "calls": [{**asdict(one), "at": one.at.isoformat()} for one in record.calls],
@@ -193,9 +223,20 @@ def _hit(connection: Connection, reader: Reader, kept: Mapping[str, Any]) -> Fou
 
 
 def _passage(connection: Connection, reader: Reader, span: Row) -> SentPassage:
-    document = DocumentId(span.document_id)
-    source, text = quoted(connection, reader, document, span.version, span.start_offset, span.end_offset)
+    return _place(connection, reader, DocumentId(span.document_id), span.version, span.start_offset, span.end_offset)
+
+
+def _looked_up(connection: Connection, reader: Reader, kept: Mapping[str, Any]) -> LookedUp:
+    found = tuple(
+        _place(connection, reader, DocumentId(UUID(document)), *span) for document, *span in kept.get("found", ())
+    )
+    return LookedUp(kept["tool"], bool(kept.get("failed")), found)
+
+
+def _place(
+    connection: Connection, reader: Reader, document: DocumentId, version: int, start: int, end: int
+) -> SentPassage:
+    source, text = quoted(connection, reader, document, version, start, end)
     return SentPassage(
-        document, span.version, source.source if source else "", source.title if source else "", span.start_offset,
-        span.end_offset, text,
-    )  # fmt: skip
+        document, version, source.source if source else "", source.title if source else "", start, end, text
+    )

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, Self
 
 from sqlalchemy import make_url, text
 
-from assistant import backups, feedback, records
+from assistant import backups, conversation_summaries, feedback, records
 from assistant.answer_cache import AnswerCache
 from assistant.answer_record import AnswerRecords
 from assistant.answering import Answering, AnsweringSettings
@@ -21,6 +21,7 @@ from assistant.api_keys import PEPPER_FILE, ApiKeys
 from assistant.breaker import Breakers
 from assistant.budgets import Budgets
 from assistant.checkers import ShippedEncoder, checker_from
+from assistant.conversation_summaries import ConversationSummaries, summarising_from
 from assistant.conversations import Conversations
 from assistant.feedback import Feedback
 from assistant.gateway import Gateway
@@ -29,6 +30,7 @@ from assistant.model import Answerer, AnswerEvent, Checker, ConversationId
 from assistant.model_answerer import model_chain_from
 from assistant.model_calls import ModelCalls
 from assistant.model_client import asynchronous, client_from
+from assistant.model_routing import routing_to
 from assistant.moderation import moderation_from
 from assistant.prices import prices_from
 from assistant.question_routing import routing_from
@@ -149,7 +151,12 @@ class Quoth:
             self.database,
             originals,
             self.parser,
-            erasers=(records.erase, feedback.erase, lambda connection, gone: self.cache.forget(gone)),
+            erasers=(
+                conversation_summaries.erase,
+                records.erase,
+                feedback.erase,
+                lambda connection, gone: self.cache.forget(gone),
+            ),
         )
         self.intake = Intake(self.database, originals)
         taking = Taking(
@@ -198,7 +205,7 @@ class Quoth:
             originals,
             self.intake,
             self.pipeline.ensure_worker,
-            erasers=(records.erase_version, feedback.erase_version),
+            erasers=(conversation_summaries.erase_version, records.erase_version, feedback.erase_version),
         )
         self.properties = Properties(self.database)
         self.originals = originals
@@ -254,6 +261,11 @@ class Quoth:
             rewording=self.rewording,
             cache=self.cache,
             tools=tools,
+            summaries=ConversationSummaries(
+                self.database,
+                summarising_from(settings.models, client, redactor=redactor, gateway=self.gateway),
+            ),
+            routing=routing_to(settings.easy_model, settings.models),
             moderation=moderation_from(
                 settings.moderation,
                 settings.moderation_down,
@@ -499,6 +511,7 @@ def _described(settings: Settings, retrieval: RetrievalSettings) -> dict[str, An
     """The settings that make a difference to an answer, as they are kept with it; none of them is secret."""
     return {
         "models": settings.models or "",
+        "easy_model": settings.easy_model or "",
         "embedder": settings.embedder,
         "reranker": settings.reranker,
         "checker": settings.checker,

@@ -30,18 +30,30 @@ def earlier_turns(turns: Sequence[Answer], *, most_chars: int = MOST_CHARS) -> s
     """
     if not turns:
         return ""
+    kept = fitting(turns, most_chars)
+    if len(kept) < len(turns):
+        left_out = _left_out(len(turns))
+        kept = fitting(turns, most_chars - len(left_out))
+        kept.insert(0, _left_out(len(turns) - len(kept)))
+    return "\n".join(kept)[: max(most_chars, 0)]
+
+
+def fitting(turns: Sequence[Answer], most_chars: int) -> list[str]:
+    """The latest turns that fit, told as above, oldest first; with a line break after each, `most_chars` characters."""
     kept: list[str] = []
-    room = most_chars - len(_left_out(len(turns)))
+    room = most_chars
     for age, turn in enumerate(reversed(turns)):
         told = _told(turn, NEAR_ANSWER_CHARS if age < NEAR_TURNS else FAR_ANSWER_CHARS)
         if len(told) + 1 > room:
             break
         room -= len(told) + 1
         kept.append(told)
-    lines = kept[::-1]
-    if len(kept) < len(turns):
-        lines.insert(0, _left_out(len(turns) - len(kept)))
-    return "\n".join(lines)[: max(most_chars, 0)]
+    return kept[::-1]
+
+
+def told_shortly(turn: Answer) -> str:
+    """One turn as it is told to whoever shortens it."""
+    return _told(turn, NEAR_ANSWER_CHARS)
 
 
 def _told(turn: Answer, answer_chars: int) -> str:

@@ -40,6 +40,9 @@ SETTINGS: Final = (
     Setting("QUOTH_RERANKER_KEY", "", "key of the service behind QUOTH_RERANKER=http:URL", secret=True),
     Setting("QUOTH_CHECKER", "local", "local, onnx:FOLDER, hub:REPO@REVISION or chat: judges support"),
     Setting("QUOTH_MODELS", "", "comma-separated chain of chat models; unset: quoted answers, no language model"),
+    Setting(
+        "QUOTH_EASY_MODEL", "", "a later model of QUOTH_MODELS, cheaper, that easy questions go to first; unset: none"
+    ),
     Setting("QUOTH_MODEL_TOOLS", "3", "turns in which a model may search and open documents for an answer; 0: none"),
     Setting("QUOTH_PROMPT_VERSION", "full", "full or short: the rules that a model is given for answering"),
     Setting("QUOTH_MODERATION", "off", "off or openai:omni-moderation-latest: looks at questions and statements"),
@@ -107,6 +110,7 @@ class Settings:
     reranker: str
     checker: str
     models: str | None
+    easy_model: str | None
     model_tools: int
     prompt: str
     moderation: str
@@ -150,6 +154,7 @@ class Settings:
             reranker=values["QUOTH_RERANKER"],
             checker=values["QUOTH_CHECKER"],
             models=values["QUOTH_MODELS"] or None,
+            easy_model=values["QUOTH_EASY_MODEL"] or None,
             model_tools=int(_number("QUOTH_MODEL_TOOLS", values["QUOTH_MODEL_TOOLS"], 0, 10)),
             prompt=values["QUOTH_PROMPT_VERSION"],
             moderation=values["QUOTH_MODERATION"],

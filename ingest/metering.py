@@ -21,7 +21,7 @@ from ingest.access import LOCAL, Reader
 if TYPE_CHECKING:
     from openai.types.responses import Response
 
-Purpose = Literal["answer", "repair", "reword", "route", "rerank", "judge", "embed", "moderate", "propose"]
+Purpose = Literal["answer", "repair", "reword", "route", "rerank", "judge", "embed", "moderate", "propose", "summarise"]
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,6 +22,12 @@ PURPOSES: Final[Mapping[str, str]] = {
     "embed": "question to vector",
     "moderate": "moderation",
     "propose": "propose a case",
+    "summarise": "shorten the conversation",
+}
+TOOL_NAMES: Final[Mapping[str, str]] = {
+    "search_documents": "searching",
+    "list_documents": "listing documents",
+    "open_document": "opening a document",
 }
 STAGE_NAMES: Final[Mapping[str, str]] = {
     "lexical": "words", "dense": "meaning", "fused": "both", "reranked": "final",
@@ -60,6 +66,7 @@ def sections_of(record: Record) -> list[Section]:
         _question(record),
         _found(record),
         _given(record),
+        *([_looked_up(record)] if record.looked_up else []),
         _calls(record),
         _statements(record),
         _left_out(record),
@@ -130,7 +137,7 @@ def _given(record: Record) -> Section:
         facts = [
             ("Tokens of passages", f"{made.get('tokens', 0):,}"),
             ("Passages that disagree", str(made.get("conflicts", 0))),
-            ("Earlier turns of the conversation", "told" if made.get("earlier_turns") else "none"),
+            ("Earlier turns of the conversation", _earlier(made)),
         ]
     if record.left_out is None:
         facts.append(("Left out", "not shown: it may name documents that you cannot read now"))
@@ -153,11 +160,40 @@ def _given(record: Record) -> Section:
     )
 
 
+def _earlier(made: Mapping[str, Any]) -> str:
+    told = made.get("earlier") or {}
+    if not made.get("earlier_turns"):
+        return "none"
+    shortened = told.get("shortened")
+    return f"told, {shortened} of {told['turns']} shortened by {told['by']}" if shortened else "told"
+
+
+def _looked_up(record: Record) -> Section:
+    """What the model looked up itself; what it asked for is kept as a hash, and so is not shown."""
+    rows: list[tuple[str, ...]] = []
+    for number, use in enumerate(record.looked_up, 1):
+        tool = TOOL_NAMES.get(use.tool, use.tool)
+        if not use.found:
+            rows.append((str(number), tool, "failed" if use.failed else "nothing found", "", ""))
+        rows += [
+            (
+                str(number), tool, wording.document_name(one.title, one.source) if one.source else OUT_OF_REACH,
+                f"version {one.version}, characters {one.start:,} to {one.end:,}",
+                wording.shortened(one.text, SHOWN_CHARS),
+            )
+            for one in use.found
+        ]  # fmt: skip
+    heads = ("", "looked up by", "document", "place", "words")
+    return Section("What the model looked up itself", (("Lookups", str(len(record.looked_up))),), heads, tuple(rows))
+
+
 def _calls(record: Record) -> Section:
     chain = " → ".join(f"{one['answerer']} ({one['outcome']})" for one in record.made.get("chain", ()))
     usage = record.answer.usage
+    routed = record.made.get("routed")
     facts = [
         ("Who was asked to answer", chain),
+        ("Asked first", f"{routed['first']}: {routed['why']}" if routed else ""),
         (
             "Tokens",
             f"{usage.input_tokens:,} in, {usage.cached_input_tokens:,} of them cached, {usage.output_tokens:,} out",

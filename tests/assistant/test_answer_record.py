@@ -10,8 +10,11 @@ from pathlib import Path
 import pytest
 
 from assistant.answer_record import record_json
+from assistant.answering import AnsweringSettings
 from assistant.bootstrap import Quoth
 from assistant.model import Answer, AnswerId
+from assistant.settings import Settings
+from evals.bench.loopback_model import LoopbackModel
 from ingest.access import LOCAL, Reader
 from ingest.errors import UsageError
 from ui.record_sections import OUT_OF_REACH, sections_of
@@ -74,3 +77,37 @@ def test_a_record_is_whole_and_loses_its_words_with_the_right_to_read_them(
             "select string_agg(a::text, ' ') || (select string_agg(c::text, ' ') from answer_claim c) from answer a"
         ).scalar()
     assert kept is not None and "twenty weeks" not in kept and "the claim is" not in kept
+
+
+def test_what_a_model_looked_up_is_shown_in_places_and_under_the_rights_of_now(
+    environ: dict[str, str], folder_of: Callable[..., Path]
+) -> None:
+    with LoopbackModel() as double:
+        wanted = {
+            **environ, "OPENAI_API_KEY": "any", "OPENAI_BASE_URL": double.base_url,
+            "QUOTH_MODELS": "gpt-6.1-terra,gpt-6-luna", "QUOTH_EASY_MODEL": "gpt-6-luna",
+        }  # fmt: skip
+        double.script = [[("search_documents", {"query": "zucchini pergola"}), ("open_document", {"place": "P99"})]]
+        with Quoth(Settings.from_env(wanted), wanted, lambda said: None) as store:
+            files = {
+                "sabbatical.txt": "A sabbatical lasts half a year.\n",
+                "garden.txt": "The zucchini pergola is new.\n",
+            }
+            list(store.pipeline.add([folder_of(files)], readers=("hr",)))
+            store.answering._settings = AnsweringSettings(hits=1)  # so that something is left to be looked up
+            answer = list(store.ask("How long does a sabbatical last?", ANN))[-1]
+            assert isinstance(answer, Answer) and answer.status == "answered"
+            record = store.answer_records.get(ANN, answer.id)
+            assert [(one.tool, one.failed) for one in record.looked_up] == [
+                ("search_documents", False), ("open_document", True),
+            ]  # fmt: skip
+            shown = repr(sections_of(record))
+            assert "What the model looked up itself" in shown and "searching" in shown and "pergola is new" in shown
+            assert "zucchini pergola is new" in json.dumps(record_json(record)["looked_up"])
+            routed = record.made["routed"]
+            assert f"{routed['first']}: {routed['why']}" in shown  # which model was asked first, and why
+            for one in store.catalog.documents(LOCAL):
+                store.sharing.change(document=one.id, add=["legal"], remove=["hr"])
+            closed = store.answer_records.get(ANN, answer.id)
+            assert "pergola" not in repr(sections_of(closed)) + json.dumps(record_json(closed), default=str)
+            assert OUT_OF_REACH in repr([one for one in sections_of(closed) if "looked up itself" in one.title])

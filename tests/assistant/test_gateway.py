@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import sys
 import time
 import uuid
 from collections import Counter
@@ -14,14 +16,18 @@ from sqlalchemy import text
 
 from assistant.bootstrap import Quoth
 from assistant.breaker import Breakers
+from assistant.budgets import Budgets, Reservation
 from assistant.errors import ModelError, ModelMisconfigured, ModelUnavailable
 from assistant.gateway import Call, Gateway, called
 from assistant.model import Answer, Answerer, AnswerId, Context, DraftEnd
 from assistant.model_answerer import ModelAnswerer
 from assistant.model_stream import ModelStream
+from assistant.redaction import RedactingAnswerer
 from assistant.settings import Settings
 from evals.bench.loopback_model import LoopbackModel
 from ingest.access import LOCAL, Reader
+from ingest.errors import ServiceError
+from ingest.redaction import redactor_from
 from tests.assistant.test_model_answerer import CONTEXT, QUESTION, search
 
 
@@ -219,3 +225,40 @@ def test_completing_a_follow_up_is_counted_and_recorded_too(
     with quoth.database.reading(mia) as connection:
         calls = connection.execute(text("select purpose, answer_id, status from model_call order by at")).all()
     assert [tuple(one) for one in calls] == [("answer", first.id, "done"), ("reword", second.id, "done")]
+
+
+class LostBudgets(Budgets):
+    """Limits whose database goes away while a call is under way."""
+
+    def __init__(self) -> None:
+        pass
+
+    def reserve(self, reader: Reader, *what: object, **how: object) -> Reservation:
+        return Reservation(uuid.uuid4(), reader, ())
+
+    def settle(self, *what: object) -> None:
+        raise ServiceError("The database does not answer.")
+
+
+def test_a_draft_that_is_abandoned_while_the_database_is_away_ends_without_a_word(
+    double: LoopbackModel, stream: ModelStream, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    unraisable: list[object] = []
+    monkeypatch.setattr(sys, "unraisablehook", unraisable.append)
+    redactor = redactor_from("yes")
+    assert redactor is not None
+    answerer = RedactingAnswerer(ModelAnswerer(stream, "double-drip", gateway=Gateway(budgets=LostBudgets())), redactor)
+    (bound,) = called([answerer], LOCAL, AnswerId(uuid.uuid4()), deadline=time.monotonic() + 20)
+    drafted = bound.draft(QUESTION, CONTEXT, search())
+    assert next(drafted)
+    del drafted
+    gc.collect()
+    assert unraisable == [] and "could not be settled" in caplog.text
+
+
+def test_what_ended_a_call_is_told_and_not_that_it_could_not_be_settled(stream: ModelStream) -> None:
+    lost = Gateway(budgets=LostBudgets())
+    model, failures = answered_by(chain(stream, lost, "failed"))
+    assert model is None and len(failures) == 1 and "database" not in failures[0]
+    with pytest.raises(ServiceError, match="database"):  # one that came to its end is not passed off as paid
+        answered_by(chain(stream, lost, "honest"))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import openai
 import pytest
@@ -131,6 +132,19 @@ def test_a_flagged_statement_is_not_shown(opened: Callable[..., Quoth]) -> None:
         answer = ask(opened(double), "How long does the parental leave rule last?")
     assert "FLAGGED" not in answer.text and not any("FLAGGED" in one.text for one in answer.rejected)
     assert any("violence" in one.reason for one in answer.rejected)
+
+
+@pytest.mark.integration
+def test_what_is_asked_back_is_looked_at_too(opened: Callable[..., Quoth], tmp_path: Path) -> None:
+    for name in ("North", "South", "FLAGGED West"):
+        (tmp_path / f"Assembly point {name}.txt").write_text(f"The assembly point of {name} is at the gate.\n")
+    with LoopbackModel() as double:
+        store = opened(double, QUOTH_MODELS="double-asks-back")
+        list(store.pipeline.add([tmp_path]))
+        answer = ask(store, "Where is the assembly point?")
+        assert answer.status == "clarifying" and len(answer.choices) == 2
+        assert not any("FLAGGED" in one for one in answer.choices)
+        assert {*answer.choices} < {*double.moderated}
 
 
 @pytest.mark.integration
