@@ -98,6 +98,7 @@ class _Server:
         self._lock = threading.Lock()
         self._requests: dict[int, _Request] = {}
         self._last = 0
+        self.unprepared: dict[str, Any] | None = None  # what it could not begin for
         threading.Thread(target=self._listen, name="parser-listener", daemon=True).start()
 
     def submit(self, message: dict[str, Any]) -> tuple[int, _Request]:
@@ -133,6 +134,9 @@ class _Server:
                 if "ready" in message:
                     self.ready.set()
                     continue
+                if "unprepared" in message:
+                    self.unprepared = message
+                    break
                 with self._lock:
                     request = self._requests.pop(message["id"], None)
                 if request is not None:
@@ -304,6 +308,8 @@ class Parser:
                 if not request.done.wait(_GRACE_S):
                     server.stop()
                 raise DocumentError("timeout", f"{name!r} took too long to read. Split it into smaller files.")
+            if request.status is None and server.unprepared is not None:
+                raise _unprepared(server)
             if request.status and os.WIFEXITED(request.status) and _is_full(server.folder):
                 raise _no_room(server.folder)  # looked at here: a hostile file could make its reader say so for ever
             _check_status(request.status, name)
@@ -372,6 +378,13 @@ def _is_full(folder: Path) -> bool:
 
 def _no_room(folder: Path) -> NoRoom:
     return NoRoom(f"The disk of {str(folder.parent)!r}, where files are read, is full. Make room there.")
+
+
+def _unprepared(server: _Server) -> ServiceError:
+    told = server.unprepared or {}
+    if told.get("full"):
+        return _no_room(server.folder)
+    return ServiceError(f"The parser cannot begin ({told.get('unprepared')}). `quoth doctor` names what is missing.")
 
 
 def _too_large(name: str) -> DocumentError:

@@ -28,6 +28,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from ingest.confinement import die_with, drop_capabilities, grant_cpu_s, leave_network, limit, restrict_files
+from ingest.errors import is_full
 
 OUT_OF_MEMORY: Final = 86  # exit status of a request that met its limit in an orderly way
 TOO_MUCH_OUTPUT: Final = 87
@@ -73,7 +74,11 @@ def main() -> int:
                             _kill_group(process)
                     continue
                 if request["op"] == "parse" and not prepared:
-                    _prepare()
+                    try:
+                        _prepare()
+                    except Exception as error:  # says nothing about the file that is to be read
+                        _say({"unprepared": f"{type(error).__name__}: {error}", "full": is_full(error)})
+                        return 1
                     prepared = True
                 server = os.getpid()
                 process = os.fork()

@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import tarfile
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -32,6 +33,7 @@ from ingest.access import LOCAL
 from ingest.database import Database
 from ingest.errors import NoRoom, ServiceError, UsageError
 from ingest.intake import UPLOAD
+from ingest.parser import Parser
 from ingest.pipeline import Input
 from ingest.queueing import worker_alive
 from ingest.storing import Identity
@@ -129,9 +131,26 @@ def test_a_full_disk_stops_adding_and_not_answering(
     assert added(on_small_disk.pipeline.add([folder])) == ["added"]
 
 
-def test_a_file_for_which_its_reader_has_no_room_waits_until_there_is_some(
-    quoth: Quoth, environ: dict[str, str], disk: SmallDisk, tmp_path: Path
+@pytest.fixture
+def larger_disk(tmp_path: Path) -> Iterator[SmallDisk]:
+    """With room for what the parser unpacks when it begins."""
+    with small_disk(tmp_path / "larger", 300) as made:
+        yield made
+
+
+def test_a_parser_that_has_no_room_to_begin_does_not_blame_the_document(
+    disk: SmallDisk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(disk.folder))
+    (tmp_path / "gate.md").write_text(note(3))
+    with Parser() as parser, pytest.raises(NoRoom, match="full"):
+        parser.parse(tmp_path / "gate.md", name="gate.md")
+
+
+def test_a_file_for_which_its_reader_has_no_room_waits_until_there_is_some(
+    quoth: Quoth, environ: dict[str, str], larger_disk: SmallDisk, tmp_path: Path
+) -> None:
+    disk = larger_disk
     temporary = disk.folder / "tmp"
     temporary.mkdir()
     (tmp_path / "gate9.md").write_text(note(9))

@@ -67,11 +67,12 @@ def running(home: Path, tmp_path: Path) -> Iterator[dict[str, str]]:
     environ.pop("WAYLAND_DISPLAY", None)
     up = subprocess.Popen(
         [sys.executable, "-m", "ui.command", "up", "--sample"], cwd=ROOT, env=environ, stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
+        stdout=subprocess.PIPE, stderr=(tmp_path / "up.log").open("wb"), text=True,
     )  # fmt: skip
     try:
         assert up.stdout is not None
-        assert up.stdout.readline().startswith("Quoth answers at http://localhost:")
+        said = up.stdout.readline()
+        assert said.startswith("Quoth answers at http://localhost:"), (tmp_path / "up.log").read_text()[-2000:]
         yield environ
     finally:
         up.terminate()

@@ -33,7 +33,7 @@ from ui.command_line import command, json_option, open_store, print_json, say
 from ui.document_commands import progress_bar
 
 DEFAULT_PORT = 8501
-START_TIMEOUT_S = 60.0
+START_TIMEOUT_S = 180.0  # while it lives; a crowded machine takes more than a minute
 STOP_TIMEOUT_S = 10.0
 
 

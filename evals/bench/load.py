@@ -357,6 +357,20 @@ def why(step: Step) -> str:
     return f"not the processors ({used:.2f} of {processors} used): waiting for locks, connections or threads in {most}"
 
 
+def cost(load: Load) -> str:
+    """Processor time of an act by part: what it takes whatever else the machine does, and the most that it allows."""
+    done = sum(act.outcome == "ok" for step in load.steps for act in step.acts)
+    used = {name: part.cpu_s[-1] - part.cpu_s[0] for name, part in load.watch.parts.items() if part.cpu_s}
+    served = sum(seconds for name, seconds in used.items() if name != GENERATOR)
+    if not done or not served:
+        return "No act was done."
+    shown = ", ".join(f"{name} {1000 * seconds / done:.0f}" for name, seconds in used.items())
+    return (
+        f"Processor time of an act, ms: {shown}. One processor for the server alone bears {done / served:.1f} acts, or "
+        f"{done / served * MIX['ask'] / sum(MIX.values()):.1f} questions, a second."
+    )
+
+
 def ramp_table(steps: Sequence[Step]) -> str:
     names = list(steps[0].shares)
     lines = [
@@ -392,6 +406,8 @@ def report(load: Load, *, people: int, documents: int) -> str:
         kinds_table(acts, seconds),
         "",
         load_watch.table(load.watch.parts.items(), load.watch.shares()),
+        "",
+        cost(load),
         "",
         f"Answers: {dict(load.seen.statuses)}. Quotations held against the store: {load.verified}. Wrong: "
         f"{len(load.seen.wrong)}. Leaks: {len(load.seen.leaks)}. Lost: {len(load.lost)}. Uploads taken in: "
