@@ -42,6 +42,14 @@ class Stopped(Exception):
 
 
 @dataclass(frozen=True, slots=True)
+class Handing:
+    """Who hands a file over, and what was said of them then: a reader without their session, which ends before."""
+
+    name: str
+    principals: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Item:
     """One file's way through the queue."""
 
@@ -70,6 +78,11 @@ class Item:
     queued_at: datetime
     started_at: datetime | None
     finished_at: datetime | None
+    principals: tuple[str, ...] = ()
+
+    @property
+    def by(self) -> Handing:
+        return Handing(self.principal, self.principals)
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +125,9 @@ class Intake:
         A file that waits already with the same bytes and properties is not queued twice.
         """
         with self._database.working() as connection:
-            return queue_files(connection, self._originals, files, batch=batch, principal=by.name, priority=priority)
+            return queue_files(
+                connection, self._originals, files, batch=batch, by=Handing(by.name, by.principals), priority=priority
+            )
 
     def submit_documents(
         self, documents: Sequence[DocumentId], kind: Kind, *, batch: UUID, by: Reader = LOCAL, priority: int = REBUILD
@@ -137,7 +152,12 @@ class Intake:
                 raise UsageError(f"There is no document {str(missing)!r}. `quoth documents` lists them.")
             rows = [
                 {
-                    **_new_row(batch, kind, Identity(found[document].collection, found[document].source), by.name),
+                    **_new_row(
+                        batch,
+                        kind,
+                        Identity(found[document].collection, found[document].source),
+                        Handing(by.name, by.principals),
+                    ),
                     "document_id": document,
                     "byte_count": found[document].byte_count,
                     "priority": priority,
@@ -308,6 +328,8 @@ class Intake:
         """Keep why a file could not be taken in; what it would have replaced goes on answering."""
         with self._database.working() as connection:
             before = storing.current(connection, item.identity)
+            if before is not None and not storing.may_replace(connection, item.principals, before):
+                before = None  # another's: of it nothing is said
             receipt = Receipt(
                 item.identity.source, item.identity.collection, "failed",
                 before.document if before else None, before.version if before else None, None, 0, 0,
@@ -368,12 +390,12 @@ def queue_files(
     files: Sequence[Handed],
     *,
     batch: UUID,
-    principal: str,
+    by: Handing,
     priority: int,
 ) -> list[UUID]:
     """As `Intake.submit`, in the caller's transaction."""
     storing.lock(connection, *{storing.original_lock(one.sha256) for one in files})
-    waiting = _waiting(connection, files)
+    waiting = _waiting(connection, files, by)
     ids: list[UUID] = []
     rows = []
     for one in files:
@@ -381,7 +403,7 @@ def queue_files(
         if known is None:
             originals.put(one.file, one.sha256)
             row = {
-                **_new_row(batch, "add", one.identity, principal),
+                **_new_row(batch, "add", one.identity, by),
                 "parent": one.parent,
                 "parent_id": one.parent_id,
                 "sha256": one.sha256,
@@ -451,8 +473,8 @@ def _key(one: Handed) -> tuple[object, ...]:
     return (one.identity, one.sha256, one.readers, one.owner, one.origin, one.parent_id)
 
 
-def _waiting(connection: Connection, files: Sequence[Handed]) -> dict[tuple[object, ...], UUID]:
-    """Files of these names that wait with the same bytes and properties and are the latest of their name."""
+def _waiting(connection: Connection, files: Sequence[Handed], by: Handing) -> dict[tuple[object, ...], UUID]:
+    """Their own files of these names that wait with the same bytes and properties and are the latest of their name."""
     t = schema.intake
     names = {(one.identity.collection, one.identity.source) for one in files}
     rows = connection.execute(
@@ -465,17 +487,19 @@ def _waiting(connection: Connection, files: Sequence[Handed]) -> dict[tuple[obje
     return {
         (item.identity, item.sha256, item.readers, item.owner, item.origin, item.parent_id): item.id
         for item in latest.values()
+        if (item.principal, item.principals) == (by.name, by.principals)
     }
 
 
-def _new_row(batch: UUID, kind: Kind, identity: Identity, principal: str) -> dict[str, Any]:
+def _new_row(batch: UUID, kind: Kind, identity: Identity, by: Handing) -> dict[str, Any]:
     return {
         "id": uuid.uuid4(),
         "batch": batch,
         "kind": kind,
         "collection": identity.collection,
         "source": identity.source,
-        "principal": principal,
+        "principal": by.name,
+        "principals": list(by.principals),
         "state": "waiting",
         "stage": "waiting",
         "done": 0,
@@ -537,4 +561,10 @@ def _item(row: Row) -> Item:
         queued_at=row.queued_at,
         started_at=row.started_at,
         finished_at=row.finished_at,
+        principals=tuple(row.principals or _named(row.principal)),
     )
+
+
+def _named(principal: str) -> tuple[str, ...]:
+    """What can be said of somebody of whom only the name was kept."""
+    return LOCAL.principals if principal == LOCAL.name else Reader(principal, frozenset()).principals

@@ -31,7 +31,7 @@ from ingest.originals import Originals, snapshot
 from ingest.reuse import stored_vectors
 from ingest.segments import merge_segments
 from ingest.spaces import Spaces
-from ingest.storing import Identity, NewVersion
+from ingest.storing import Identity, NewVersion, anothers
 from ingest.worker import Worker
 
 Progress = Callable[[str, str, int, int], None]  # source, stage, done, total
@@ -164,7 +164,7 @@ class Pipeline:
         others = taken_from(self._database, by, [item.identity for item in inputs])
         try:
             for item in inputs:
-                taken = _anothers(item.identity) if item.identity in others else self._look_at(item)
+                taken = _refused(item.identity) if item.identity in others else self._look_at(item)
                 tickets.append(taken if isinstance(taken, Receipt) else None)
                 if isinstance(taken, Handed):
                     handed.append(taken)
@@ -456,11 +456,10 @@ class Pipeline:
         return len(stale) + len(lacking)
 
 
-def _anothers(name: Identity) -> Receipt:
-    """Nobody replaces what they may not read: naming its readers anew would open its former versions to them."""
+def _refused(name: Identity) -> Receipt:
+    error = anothers(name)
     return Receipt(
-        name.source, name.collection, "failed", None, None, None, 0, 0, 0.0, "ambiguous_name",
-        f"{name.source!r} is another's document in {name.collection!r}. Choose another name or collection.",
+        name.source, name.collection, "failed", None, None, None, 0, 0, 0.0, error.reason, error.detail
     )  # fmt: skip
 
 

@@ -244,6 +244,7 @@ intake = Table(
     Column("owner", Text),
     Column("origin", Text),
     Column("principal", Text, nullable=False),  # whose file it is
+    Column("principals", ARRAY(Text)),  # what was said of them then, as Reader.principals; null: nothing but the name
     Column("priority", SmallInteger, nullable=False),
     Column("state", Text, nullable=False),  # waiting, running, done, failed, cancelled
     Column("stage", Text, nullable=False),

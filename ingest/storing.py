@@ -15,8 +15,9 @@ from sqlalchemy import ColumnElement, Connection, Row, delete, func, insert, sel
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from ingest import schema, segments
+from ingest.access import READS_ALL
 from ingest.database import Database
-from ingest.errors import ServiceError
+from ingest.errors import DocumentError, ServiceError
 from ingest.indexing import IndexedDocument, StoredVectors
 from ingest.locating import pack_boxes
 from ingest.model import DocumentId, ParsedDocument
@@ -72,6 +73,22 @@ def current(connection: Connection, identity: Identity) -> Current | None:
         .where(n.c.collection == identity.collection, n.c.source == identity.source)
     ).one_or_none()
     return None if row is None else _current(row)
+
+
+def anothers(name: Identity) -> DocumentError:
+    """Nobody replaces what they may not read: naming its readers anew would open its former versions to them."""
+    return DocumentError(
+        "ambiguous_name",
+        f"{name.source!r} is another's document in {name.collection!r}. Choose another name or collection.",
+    )
+
+
+def may_replace(connection: Connection, principals: Sequence[str], before: Current) -> bool:
+    """Whether somebody may replace a document: who may not read it would open its former versions to others."""
+    if READS_ALL in principals:
+        return True
+    held = connection.scalar(text("select principals_of(:names)"), {"names": list(principals)})
+    return not set(held or ()).isdisjoint(before.readers)
 
 
 def _current(row: Row) -> Current:

@@ -30,7 +30,7 @@ from ingest.originals import Originals
 from ingest.parser import Parser
 from ingest.reuse import adder, stored_vectors
 from ingest.spaces import Space, Spaces
-from ingest.storing import Identity, NewVersion
+from ingest.storing import Identity, NewVersion, anothers
 from ingest.vectors import pack_vectors
 
 LOG: Final = logging.getLogger("quoth.ingest")
@@ -157,6 +157,8 @@ class Taking:
                 before = storing.current(connection, item.identity)
                 if item.kind == "reindex" and (before is None or before.sha256 != sha256):
                     raise Stopped  # replaced or removed meanwhile: what is there now was indexed as now
+                if item.kind == "add" and before and not storing.may_replace(connection, item.principals, before):
+                    raise anothers(item.identity)  # the name was free when it was handed over
                 document, number = storing.store(
                     connection, new, self._originals, None, space=space.id, readers=item.readers, owner=item.owner,
                     origin=item.origin, parent=item.parent_id,
@@ -231,7 +233,7 @@ class Taking:
                     for source, file, sha256 in attached
                 ],
                 batch=item.batch,
-                principal=item.principal,
+                by=item.by,
                 priority=item.priority,
             )  # fmt: skip
         return [child for source, child in children.items() if source not in {source for source, _, _ in attached}]
