@@ -64,7 +64,8 @@ def _source(citation: Citation) -> str:
         return f"[{citation.marker}] A document that you may not read."
     place = f", page {citation.page}" if citation.page else ""
     named = escaped(" ".join((citation.title or citation.source).split()))
-    head = f"[{citation.marker}] {named} ({escaped(citation.source)}{place}, version {citation.version})"
+    newer = f", replaced by version {citation.newer.version}" if citation.newer else ""
+    head = f"[{citation.marker}] {named} ({escaped(citation.source)}{place}, version {citation.version}{newer})"
     quoted = "\n".join(f"> {escaped(line)}" for line in citation.quote.splitlines() if line.strip())
     return f"{head}\n\n{quoted}"
 

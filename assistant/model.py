@@ -8,7 +8,7 @@ from typing import Literal, NewType, Protocol
 from uuid import UUID
 
 from ingest.metering import Usage
-from ingest.model import ChunkId, DocumentId, Locator
+from ingest.model import ChunkId, DocumentId, Locator, Span
 from retrieval.model import SearchResult
 
 AnswerId = NewType("AnswerId", UUID)
@@ -198,6 +198,14 @@ class Checker(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class Newer:
+    """The version that answers instead of a cited one by now."""
+
+    version: int
+    span: Span | None  # where the quotation stands in it, word for word; None: it does not stand in it
+
+
+@dataclass(frozen=True, slots=True)
 class Citation:
     marker: int  # from 1, in order of first use
     source: str
@@ -211,6 +219,7 @@ class Citation:
     start: int
     end: int
     quote: str
+    newer: Newer | None = None  # only of an answer that is read again
 
 
 @dataclass(frozen=True, slots=True)

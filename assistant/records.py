@@ -42,6 +42,7 @@ from assistant.model import (
     Claim,
     Context,
     ConversationId,
+    Newer,
     Passage,
     Rejection,
     ToolUse,
@@ -427,7 +428,22 @@ def _citation(connection: Connection, reader: Reader, span: Row, source: Row | N
         start=span.start_offset,
         end=span.end_offset,
         quote=quote,
+        newer=newer_than(connection, reader, span.document_id, span.version, quote) if source is not None else None,
     )
+
+
+def newer_than(connection: Connection, reader: Reader, document: UUID, version: int, quote: str) -> Newer | None:
+    """What a cited version has been replaced by, and whether its quotation still stands there."""
+    d, v = schema.document, schema.version
+    found = connection.execute(
+        select(d.c.current_version, func.strpos(v.c.canonical_text, quote).label("at"))
+        .join(v, and_(v.c.document_id == d.c.id, v.c.number == d.c.current_version))
+        .where(and_(readable(reader), d.c.id == document, d.c.current_version != version))
+    ).one_or_none()
+    if found is None:
+        return None
+    start = found.at - 1  # strpos counts from 1, and says 0 for what is nowhere
+    return Newer(found.current_version, (start, start + len(quote)) if quote and start >= 0 else None)
 
 
 def answer_text(claims: Sequence[Claim]) -> str:

@@ -6,7 +6,7 @@ from dataclasses import asdict
 from datetime import date
 from typing import Any
 
-from assistant.model import Answer, Citation
+from assistant.model import Answer, Citation, Newer
 from ingest.intake import Item
 from ingest.model import Document, Locator, Receipt
 from retrieval.model import Hit, SearchResult
@@ -67,7 +67,14 @@ def citation_json(citation: Citation) -> dict[str, Any]:
         "start": citation.start,
         "end": citation.end,
         "quote": citation.quote,
+        "newer": None if citation.newer is None else newer_json(citation.newer),
     }
+
+
+def newer_json(newer: Newer) -> dict[str, Any]:
+    """What has replaced a cited version: whether the quotation stands in it, and where."""
+    start, end = newer.span or (None, None)
+    return {"version": newer.version, "stands": newer.span is not None, "start": start, "end": end}
 
 
 def locator_json(locator: Locator | None) -> dict[str, Any] | None:

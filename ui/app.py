@@ -26,7 +26,9 @@ LOG: Final = logging.getLogger("quoth.web")
 
 def main(quoth: Quoth) -> None:
     """Run the app once, as Streamlit does at each interaction."""
-    st.set_page_config(page_title="Quoth", page_icon=str(ASSETS / "mark.png"), layout="wide", initial_sidebar_state="collapsed")
+    st.set_page_config(
+        page_title="Quoth", page_icon=str(ASSETS / "mark.png"), layout="wide", initial_sidebar_state="collapsed"
+    )
     st.logo(str(ASSETS / "logo.svg"), size="large")
     st.html(ASSETS / "app.css")
     caller = visitor(quoth)

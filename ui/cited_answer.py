@@ -75,6 +75,9 @@ def answer_data(answer: Answer, *, selected: int | None, stopped: bool = False) 
         notes.append({"tone": "neutral", "text": STOPPED})
     elif answer.status == "partial" and answer.missing:
         notes.append({"tone": "warning", "text": f"Not answered: {answer.missing}"})
+    for citation in answer.citations:
+        if words := wording.newer_words(citation):
+            notes.append({"tone": "neutral" if citation.newer and citation.newer.span else "warning", "text": words})
     abstained = answer.status == "abstained"
     return {
         "heading": _heading(answer),

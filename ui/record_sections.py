@@ -226,6 +226,7 @@ def _statements(record: Record) -> Section:
         (claim.text, claim.verdict, f"{claim.score:.2f}", claim.reason, " ".join(f"[{one}]" for one in claim.citations))
         for claim in record.answer.claims
     )
+    facts += [("Since then", words) for one in record.answer.citations if (words := wording.newer_words(one))]
     heads = ("statement", "verdict", "score", "reason", "sources")
     return Section("Statements that were shown", tuple(facts), heads, rows, "No statement was shown.")
 

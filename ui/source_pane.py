@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import streamlit as st
 
-from assistant.model import Answer
+from assistant.model import Answer, Newer
 from ingest.access import Reader
 from ingest.catalog import has_page_images
 from ingest.errors import DocumentError, QuothError, ServiceError, UsageError
@@ -37,6 +37,7 @@ class OpenSource:
     marker: int | None = None
     passage: int | None = None  # from 0
     page: int | None = None  # None: where the quotation begins
+    newer: bool = False  # the version that has replaced the cited one
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +52,8 @@ class Target:
     end: int
     quote: str
     locator: Locator
+    newer: Newer | None = None  # what has replaced it; None where that is shown itself, too
+    shows_newer: bool = False
 
 
 def show_source(quoth: Quoth, reader: Reader, answer: Answer, opened: OpenSource) -> None:
@@ -69,6 +72,7 @@ def show_source(quoth: Quoth, reader: Reader, answer: Answer, opened: OpenSource
         st.error(wording.literal(str(error)))
         return
     _heading(target, document)
+    _versions(target, opened)
     if has_page_images(document.media_type) and target.locator.page is not None:
         _page(quoth, reader, target, opened, document, bar)
     else:
@@ -100,12 +104,20 @@ def target_of(quoth: Quoth, reader: Reader, answer: Answer, opened: OpenSource) 
         return Target(one.document, one.version, one.title, one.source, one.start, one.end, one.text, locator)
     for cited in answer.citations:
         if cited.marker == opened.marker and cited.source:
+            if opened.newer and cited.newer is not None:
+                number, (start, end) = cited.newer.version, cited.newer.span or (0, 0)
+                locator = quoth.catalog.locate(reader, cited.document, number, start, max(end, start + 1))
+                quote = cited.quote if cited.newer.span else ""
+                return Target(
+                    cited.document, number, cited.title, cited.source, start, end, quote, locator, cited.newer, True
+                )
             locator = cited.locator or quoth.catalog.locate(
                 reader, cited.document, cited.version, cited.start, cited.end
             )
             return Target(
-                cited.document, cited.version, cited.title, cited.source, cited.start, cited.end, cited.quote, locator
-            )
+                cited.document, cited.version, cited.title, cited.source, cited.start, cited.end, cited.quote, locator,
+                cited.newer,
+            )  # fmt: skip
     raise UsageError("This source is no longer available.")
 
 
@@ -122,9 +134,9 @@ def _bar(answer: Answer, opened: OpenSource) -> Any:
             at = markers.index(opened.marker)
             before, after = markers[max(at - 1, 0)], markers[min(at + 1, len(markers) - 1)]
             with st.container(horizontal=True, vertical_alignment="center", gap="xsmall", width="content"):
-                _step("Previous citation", at > 0, replace(opened, marker=before, page=None))
+                _step("Previous citation", at > 0, replace(opened, marker=before, page=None, newer=False))
                 st.markdown(f"Citation {at + 1} of {len(markers)}", width="content")
-                _step("Next citation", at + 1 < len(markers), replace(opened, marker=after, page=None))
+                _step("Next citation", at + 1 < len(markers), replace(opened, marker=after, page=None, newer=False))
         else:
             st.markdown("Passage", width="content")
         pages = st.container(horizontal=True, vertical_alignment="center", gap="xsmall", width="content")
@@ -162,6 +174,24 @@ def _heading(target: Target, document: Document) -> None:
         )
 
 
+def _versions(target: Target, opened: OpenSource) -> None:
+    """Whether the quotation still stands in the version that has replaced the cited one, and the way there and back."""
+    if target.newer is None:
+        return
+    number = target.newer.version
+    if target.shows_newer:
+        if not target.quote:
+            st.warning(f"The quotation does not stand in version {number}, word for word. It begins here.")
+        st.button("Back to the cited version", key="source-cited", icon=":material/undo:", type="tertiary",
+                  on_click=_open, args=(replace(opened, newer=False, page=None),))  # fmt: skip
+        return
+    stands = "still stands in" if target.newer.span else "does not stand in"
+    st.caption(f"The quotation {stands} version {number}, word for word.")
+    st.button(f"Show it in version {number}" if target.newer.span else f"Show version {number}", key="source-newer",
+              icon=":material/update:", type="tertiary", on_click=_open,
+              args=(replace(opened, newer=True, page=None),))  # fmt: skip
+
+
 def _page(quoth: Quoth, reader: Reader, target: Target, opened: OpenSource, document: Document, bar: Any) -> None:
     own = target.locator.page or 1
     elements_pages = [one.page or 0 for one in quoth.catalog.elements(reader, target.document, target.version)]
@@ -177,7 +207,7 @@ def _page(quoth: Quoth, reader: Reader, target: Target, opened: OpenSource, docu
                 "Back to the quotation", key="source-back", type="tertiary", on_click=_open,
                 args=(replace(opened, page=None),),
             )  # fmt: skip
-    boxes = boxes_on(target.locator, number)
+    boxes = boxes_on(target.locator, number) if target.quote else ()
     try:
         picture = _picture(quoth, reader, target, number)
     except (DocumentError, ServiceError, UsageError) as error:

@@ -146,6 +146,14 @@ def citation_place(citation: Citation) -> str:
     return place_words(citation.page, citation.end_page, place)
 
 
+def newer_words(citation: Citation) -> str:
+    """What is said of a quotation whose version has been replaced; empty where it has not."""
+    if citation.newer is None:
+        return ""
+    stands = "still stands in" if citation.newer.span else "does not stand in"
+    return f"Source {citation.marker} was replaced: the quotation {stands} version {citation.newer.version}."
+
+
 def passage_place(passage: Passage) -> str:
     """A passage's page, or the headings it stands under."""
     return place_words(passage.page, None, {}) or " › ".join(passage.heading)
