@@ -39,7 +39,9 @@ from assistant.records import Answers
 from assistant.redaction import RedactingAnswerer
 from assistant.rewording import rewording_from
 from assistant.settings import Settings
+from assistant.shared_doors import SharedDoors
 from assistant.sign_in import sign_in_from
+from assistant.transcribing import transcriber_from
 from assistant.watching import Watch, watched
 from ingest import audit, memory, postgres
 from ingest.access import LOCAL, Reader
@@ -176,6 +178,7 @@ class Quoth:
                 Chore("merge", 10, lambda: merge_segments(self.database)),
                 Chore("batches", 10, self.batch_embedding.tend),
                 Chore("changes", 3600, self.catalog.forget_changes),
+                Chore("doors", 3600, lambda: self.shared_doors.tidy()),
                 Chore("counters", 86_400, self.budgets.forget),
                 Chore("prune", 3600, lambda: self.history.prune(settings.keep_versions_days)),
                 Chore("talks", 3600, lambda: self.conversations.prune(settings.keep_conversations_days)),
@@ -211,6 +214,7 @@ class Quoth:
         self.originals = originals
         self.syncing = Syncing(self.database, self.catalog, self.pipeline.add_inputs, self.pipeline.reindex, scratch)
         self.answers = Answers(self.database)
+        self.shared_doors = SharedDoors(self.database)
         self.conversations = Conversations(self.database)
         self.feedback = Feedback(self.database)
         self.answer_records = AnswerRecords(self.database, self.feedback)
@@ -231,6 +235,7 @@ class Quoth:
         pepper = settings.key_pepper or secret_text(settings.home / PEPPER_FILE, "QUOTH_KEY_PEPPER")
         self.api_keys = ApiKeys(self.database, pepper)
         models: list[Answerer] = model_chain_from(settings.models, client, gateway=self.gateway, prompt=settings.prompt)
+        self.transcriber = transcriber_from(settings.transcribe, client, gateway=self.gateway, database=self.database)
         self.rewording = rewording_from(settings.models, client, redactor=redactor, gateway=self.gateway)
         if redactor:
             models = [RedactingAnswerer(one, redactor) for one in models]

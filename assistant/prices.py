@@ -75,6 +75,11 @@ class Prices:
         cost = self._cost_usd(model, sent, received, written=0)
         return Usage(sent, 0, received, _said_unknown(model) if cost is None else cost)
 
+    def usage_for(self, model: str, input_tokens: int, output_tokens: int) -> Usage:
+        """So many tokens, and their price; 0 where it is not known, which is logged once."""
+        cost = self._cost_usd(model, input_tokens, output_tokens, written=0)
+        return Usage(input_tokens, 0, output_tokens, _said_unknown(model) if cost is None else cost)
+
     def embedding_usage(self, model: str, tokens: int, *, share: float = 1.0) -> Usage:
         """Texts that were embedded, and their price; 0 where it is not known, which is logged once.
 

@@ -47,6 +47,7 @@ SETTINGS: Final = (
     Setting("QUOTH_PROMPT_VERSION", "full", "full or short: the rules that a model is given for answering"),
     Setting("QUOTH_MODERATION", "off", "off or openai:omni-moderation-latest: looks at questions and statements"),
     Setting("QUOTH_MODERATION_DOWN", "answer", "answer or refuse: what becomes of a text that nobody could look at"),
+    Setting("QUOTH_TRANSCRIBE_MODEL", "", "model that writes down spoken questions; unset: questions are typed"),
     Setting("QUOTH_METRICS_PORT", "", "[HOST:]PORT at which metrics can be fetched; HOST 127.0.0.1; unset: none"),
     Setting("QUOTH_BUDGET_USD_MONTH", "", "US dollars that models may cost in a month, all told; unset: no limit"),
     Setting(
@@ -115,6 +116,7 @@ class Settings:
     prompt: str
     moderation: str
     moderation_down: WhenDown
+    transcribe: str | None
     metrics: tuple[str, int] | None  # host and port
     limits: tuple[Limit, ...]
     prices: str | None
@@ -159,6 +161,7 @@ class Settings:
             prompt=values["QUOTH_PROMPT_VERSION"],
             moderation=values["QUOTH_MODERATION"],
             moderation_down=_when_down(values["QUOTH_MODERATION_DOWN"]),
+            transcribe=values["QUOTH_TRANSCRIBE_MODEL"] or None,
             metrics=_place("QUOTH_METRICS_PORT", values["QUOTH_METRICS_PORT"]),
             limits=limits_from(
                 values["QUOTH_LIMITS"],

@@ -21,7 +21,9 @@ from ingest.access import LOCAL, Reader
 if TYPE_CHECKING:
     from openai.types.responses import Response
 
-Purpose = Literal["answer", "repair", "reword", "route", "rerank", "judge", "embed", "moderate", "propose", "summarise"]
+Purpose = Literal[
+    "answer", "repair", "reword", "route", "rerank", "judge", "embed", "moderate", "propose", "summarise", "transcribe"
+]
 
 
 @dataclass(frozen=True, slots=True)

@@ -68,10 +68,18 @@ AsgiApp = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 
 class SecurityHeaders:
-    """ASGI middleware that puts HEADERS on every response, and keeps media out of shared caches."""
+    """ASGI middleware that puts HEADERS on every response, and keeps media out of shared caches.
 
-    def __init__(self, app: AsgiApp) -> None:
+    Args:
+        microphone: whether pages may ask for it, where spoken questions are taken.
+    """
+
+    def __init__(self, app: AsgiApp, *, microphone: bool = False) -> None:
         self._app = app
+        policy = HEADERS["permissions-policy"]
+        self._headers = HEADERS | (
+            {"permissions-policy": policy.replace("microphone=()", "microphone=(self)")} if microphone else {}
+        )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -80,7 +88,7 @@ class SecurityHeaders:
 
         async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
-                own = HEADERS | ({"cache-control": "no-store"} if scope["path"].startswith("/media/") else {})
+                own = self._headers | ({"cache-control": "no-store"} if scope["path"].startswith("/media/") else {})
                 kept = [pair for pair in message.get("headers", ()) if pair[0].decode("latin-1").lower() not in own]
                 message["headers"] = [*kept, *((name.encode(), value.encode()) for name, value in own.items())]
             await send(message)

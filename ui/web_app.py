@@ -67,9 +67,14 @@ def own_files(secrets: Mapping[str, Any]) -> tuple[object, tuple[()], dict[str, 
 
 
 SECRETS: Final = auth_secrets(os.environ)
+MIDDLEWARE: Final[list[Any]] = [  # each is what a starlette Middleware unpacks to
+    (SecurityHeaders, (), {"microphone": bool(os.environ.get("QUOTH_TRANSCRIBE_MODEL", "").strip())}),
+    (API.before, (), {}),
+    own_files(SECRETS),
+]
 app = st.App(
     Path(__file__).with_name("app.py"),
     secrets=SECRETS,
-    middleware=[(SecurityHeaders, (), {}), (API.before, (), {}), own_files(SECRETS)],  # type: ignore[list-item]  # what a starlette Middleware unpacks to
+    middleware=MIDDLEWARE,
     lifespan=lifespan,
 )

@@ -87,6 +87,7 @@ MODES: Final = {
     "no-tools": "400 for any request with tools",
 }
 MODERATION_MODEL: Final = "omni-moderation-latest"
+TRANSCRIPTION_MODEL: Final = "gpt-4o-mini-transcribe"
 EMBEDDING_MODELS: Final = {"text-embedding-3-small": 1536, "text-embedding-3-large": 3072}
 
 
@@ -106,6 +107,8 @@ class LoopbackModel:
         embedded: every body received at /v1/embeddings, in order.
         moderated: every text received at /v1/moderations, in order; those with the word FLAGGED in them are flagged.
         batches: files and batches of embeddings, and what goes wrong with them.
+        recordings: name and bytes of every recording received, in order; `heard` is what is said in each, or `500` or
+            `silent`, for a service that fails.
         cancelled: how many streams the client left before their end.
         script: calls of tools to make before it answers, turn by turn: name and arguments (a text goes as it is).
         sent_at: time.monotonic() at which the last byte of a claim was sent, by the question and its text.
@@ -123,6 +126,7 @@ class LoopbackModel:
         interface: Literal["responses", "chat"] = "responses",
         shutdowns: Mapping[str, str] | None = None,
         moderation_fault: Literal["", "500", "silent"] = "",
+        heard: str = "",
     ) -> None:
         self._mode = mode
         self._says = says or answer_of
@@ -133,6 +137,8 @@ class LoopbackModel:
         self._shutdowns = shutdowns or {}
         self._moderation_fault = moderation_fault
         self.moderated: list[str] = []
+        self.heard = heard
+        self.recordings: list[tuple[str, bytes]] = []
         self.paths: list[str] = []
         self.requests: list[dict[str, Any]] = []
         self.embedded: list[dict[str, Any]] = []
@@ -145,6 +151,7 @@ class LoopbackModel:
         routes = [
             Route("/v1/embeddings", self._embeddings, methods=["POST"]),
             Route("/v1/moderations", self._moderations, methods=["POST"]),
+            Route("/v1/audio/transcriptions", self._transcriptions, methods=["POST"]),
             Route("/v1/models", self._models),
             Route("/openai/v1/models", self._models),
             *self.batches.routes(),
@@ -225,6 +232,24 @@ class LoopbackModel:
             "category_applied_input_types": {name: ["text"] for name in names},
         }
         return JSONResponse({"id": "modr-1", "model": MODERATION_MODEL, "results": [result]}, headers=_headers())
+
+    async def _transcriptions(self, request: Request) -> Response:
+        try:
+            _check_key(request)
+            form = await request.form()
+            if form.get("model") != TRANSCRIPTION_MODEL:
+                raise Problem(404, "model_not_found", f"The model {form.get('model')!r} does not exist.")
+            file: Any = form["file"]
+            self.recordings.append((file.filename, await file.read()))
+            if self.heard == "500":
+                raise Problem(500, "server_error", "The server had an error.")
+        except Problem as problem:
+            return _error(problem)
+        if self.heard == "silent":
+            await asyncio.sleep(3600)
+        usage = {"type": "tokens", "input_tokens": 34, "output_tokens": 9, "total_tokens": 43,
+                 "input_token_details": {"text_tokens": 0, "audio_tokens": 34}}  # fmt: skip
+        return JSONResponse({"text": self.heard, "usage": usage}, headers=_headers())
 
     async def _responses(self, request: Request) -> Response:
         body = await request.json()

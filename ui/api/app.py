@@ -63,7 +63,7 @@ def api_app(
     )  # fmt: skip
     app.state.quoth = quoth
     app.state.identities = Identities(keys, tokens, local=local)
-    app.state.throttle = Throttle(requests_per_minute)
+    app.state.throttle = Throttle(lambda: quoth().shared_doors, requests_per_minute)
     problems.install(app)
     for module in (health, questions, documents, openai_door, evaluations, administration):
         app.include_router(module.router)

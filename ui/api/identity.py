@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-import time
+import math
 from collections.abc import Callable
 from typing import Annotated, Final
 
@@ -12,6 +12,7 @@ from fastapi.security import HTTPBearer
 
 from assistant.api_keys import PREFIX, ApiKeys
 from assistant.callers import LOCAL_CALLER, Caller, NotAllowed, NotSignedIn, Role
+from assistant.shared_doors import SharedDoors
 from assistant.sign_in import BearerTokens
 from ui.api.problems import TooMany
 
@@ -56,28 +57,21 @@ class Identities:
 
 
 class Throttle:
-    """How often each caller may ask, as a token bucket; in this process alone, so that it costs nothing."""
+    """How often each caller may ask, at all processes of one store together."""
 
-    def __init__(self, per_minute: float) -> None:
+    def __init__(self, shared: Callable[[], SharedDoors], per_minute: float) -> None:
+        self._shared = shared
         self._per_minute = per_minute
-        self._held: dict[str, tuple[float, float]] = {}  # tokens, when
 
     def take(self, who: str) -> None:
         """
         Raises:
             TooMany: with the seconds until the next one.
         """
-        now = time.monotonic()
-        tokens, when = self._held.get(who, (self._per_minute, now))
-        tokens = min(self._per_minute, tokens + (now - when) * self._per_minute / 60)
-        if tokens < 1:
-            wait_s = int((1 - tokens) * 60 / self._per_minute) + 1
-            raise TooMany(f"More than {self._per_minute:g} requests a minute. Try again in {wait_s} s.", wait_s)
-        self._held[who] = (tokens - 1, now)
-        if len(self._held) > 10_000:
-            full = [one for one, (left, at) in self._held.items() if now - at > 60]
-            for one in full:
-                del self._held[one]
+        wait_s = self._shared().take(who, self._per_minute)
+        if wait_s:
+            whole = math.ceil(wait_s)
+            raise TooMany(f"More than {self._per_minute:g} requests a minute. Try again in {whole} s.", whole)
 
 
 BEARER: Final = HTTPBearer(

@@ -9,18 +9,19 @@ from datetime import date
 from typing import Annotated, Any, Final, Literal, cast
 from uuid import UUID
 
-from fastapi import APIRouter, Query, Request
+from fastapi import APIRouter, File, Query, Request, UploadFile
 from pydantic import BaseModel, ConfigDict, Field
 
 from assistant.bootstrap import Quoth
 from assistant.feedback import Reason
 from assistant.model import Answer, AnswerEvent, AnswerId, Begun, ClaimShown, ConversationId, Progress
+from assistant.transcribing import MOST_BYTES, MOST_S
 from assistant.wire import answer_json, citation_json, search_json
-from ingest.errors import QuothError, trace_of
+from ingest.errors import QuothError, UsageError, trace_of
 from retrieval.model import Stage
 from retrieval.narrowing import Narrowing
 from ui.api.identity import Asking
-from ui.api.problems import REFUSALS, of_ours
+from ui.api.problems import REFUSALS, answered, of_ours
 from ui.api.streaming import AnswerStream, sent
 
 LOG: Final = logging.getLogger("quoth.api")
@@ -73,6 +74,19 @@ def search(request: Request, asked: SearchRequest, caller: Asking) -> dict[str, 
         narrowing=asked.narrowing(),
     )  # fmt: skip
     return search_json(found, explain=asked.explain)
+
+
+@router.post("/transcriptions", summary="A spoken question as text, to be looked over before it is asked",
+             tags=["questions"], responses=answered({"text": "How long is parental leave?"}))  # fmt: skip
+def transcription(
+    request: Request,
+    audio: Annotated[UploadFile, File(description=f"a WAV file of at most {MOST_S:g} seconds")],
+    caller: Asking,
+) -> dict[str, str]:
+    transcriber = _quoth(request).transcriber
+    if transcriber is None:
+        raise UsageError("There is no model here that writes down speech: QUOTH_TRANSCRIBE_MODEL is not set.")
+    return {"text": transcriber.text_of(audio.file.read(MOST_BYTES + 1), caller.reader)}
 
 
 @router.post(

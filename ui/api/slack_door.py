@@ -10,7 +10,8 @@ do not invite Quoth where there are some.
 
 Every request is signed by Slack (v0: HMAC-SHA256 over time and body) and not older than five minutes. It is answered
 at once and worked on after, as Slack wants it within three seconds; what Slack sends again is known by its event's id
-and not worked on twice. The ids are kept in this process: let one process serve Slack.
+and not worked on twice. These ids, and the conversation that a thread goes on with, are kept in the store: any process
+may be sent any event.
 
 Slack's app needs the scopes app_mentions:read, im:history, chat:write, users:read and users:read.email, the events
 app_mention and message.im at /api/slack/events, and interactivity at /api/slack/interactivity.
@@ -23,9 +24,7 @@ import hmac
 import json
 import logging
 import re
-import threading
 import time
-from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final
@@ -35,10 +34,11 @@ from uuid import UUID
 import httpx
 from fastapi import APIRouter, BackgroundTasks, Request
 from fastapi.responses import JSONResponse
+from starlette.concurrency import run_in_threadpool
 
 from assistant.bootstrap import Quoth
 from assistant.callers import NotSignedIn
-from assistant.model import Answer, AnswerId, Citation, ConversationId
+from assistant.model import Answer, AnswerId, Citation
 from ingest.access import Reader
 from ingest.errors import QuothError, ServiceError, UsageError, trace_of
 from ingest.groups import claimed_reader
@@ -50,7 +50,6 @@ SLACK_URL: Final = "https://slack.com/api"
 TOLERANCE_S: Final = 300
 TIMEOUT_S: Final = 10.0
 LONGEST_WAIT_S: Final = 30.0  # for Slack, when it says that too much was sent
-KEPT: Final = 5_000  # event ids, and conversations of threads
 AT_ONCE: Final = 8  # answers being made; more wait
 SECTION_CHARS: Final = 2_900  # Slack takes 3,000, and refuses the whole message otherwise
 MOST_CLAIMS: Final = 20  # a message has at most 50 blocks
@@ -106,10 +105,7 @@ class SlackDoor:
         self._api = api
         self._secret = signing_secret.encode()
         self._throttle = throttle
-        self._lock = threading.Lock()
         self._workers = ThreadPoolExecutor(AT_ONCE, "slack")  # its own: the API's threads do not wait for Slack's work
-        self._seen: OrderedDict[str, None] = OrderedDict()
-        self._talks: OrderedDict[tuple[str, str, str], ConversationId] = OrderedDict()
 
     # -- what is sent --------------------------------------------------------------------------------------------------
 
@@ -126,14 +122,8 @@ class SlackDoor:
             raise NotSignedIn("This request is not signed with QUOTH_SLACK_SIGNING_SECRET.")
 
     def is_new(self, event: str) -> bool:
-        """Whether an event was not seen before; it is from now on."""
-        with self._lock:
-            if event in self._seen:
-                return False
-            self._seen[event] = None
-            if len(self._seen) > KEPT:
-                self._seen.popitem(last=False)
-            return True
+        """Whether an event was not seen before, by any process; it is from now on."""
+        return self._quoth().shared_doors.is_new(event)
 
     # -- what is done after the request was answered -------------------------------------------------------------------
 
@@ -166,13 +156,11 @@ class SlackDoor:
         question = question_of(str(event.get("text", "")))
         if not question:
             return "Ask me something that the documents could say.", []
-        key = (channel, thread, reader.name)
-        *_, answer = self._quoth().ask(question, reader, conversation=self._talks.get(key))
+        quoth = self._quoth()
+        talk = quoth.shared_doors.talk(channel, thread, reader.name)
+        *_, answer = quoth.ask(question, reader, conversation=talk)
         assert isinstance(answer, Answer)
-        with self._lock:
-            self._talks[key] = answer.conversation
-            if len(self._talks) > KEPT:
-                self._talks.popitem(last=False)
+        quoth.shared_doors.keep_talk(channel, thread, reader.name, answer.conversation)
         return escaped(answer.text or answer.missing or "The documents do not say."), blocks_of(answer)
 
     def feedback(self, sent: Json) -> None:
@@ -237,7 +225,7 @@ def slack_router(door: SlackDoor) -> APIRouter:
         if sent.get("type") == "url_verification":
             return JSONResponse({"challenge": sent.get("challenge")})
         # Slack sends again what it believes lost, with X-Slack-Retry-Num; the event's id is the same
-        if wanted(sent) and door.is_new(str(sent.get("event_id"))):
+        if wanted(sent) and await run_in_threadpool(door.is_new, str(sent.get("event_id"))):
             later.add_task(door.later, door.answer, sent)
         return JSONResponse({})
 

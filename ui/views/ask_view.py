@@ -25,6 +25,7 @@ from ui.handoff_panel import show_handoff
 from ui.history_drawer import history_drawer
 from ui.shared_conversation import LINK, show_shared
 from ui.source_pane import OPEN, OpenSource, draw_ahead, show_source
+from ui.speaking import show_speaking
 
 if TYPE_CHECKING:
     from streamlit.navigation.page import Page
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
 
 LOG: Final = logging.getLogger("quoth.web")
 MAX_QUESTION_CHARACTERS: Final = 2000
+QUESTION: Final = "question"
 CONVERSATION: Final = "conversation"  # keys of the session's state
 COLLECTION: Final = "collection"
 PENDING: Final = "pending_question"
@@ -102,11 +104,12 @@ def show(
     source_of = next((turn for turn in turns if opened and str(turn.id) == opened.answer), None)
     side_by_side = source_of is not None
     with st.bottom, _column(side_by_side):
+        show_speaking(quoth, reader, QUESTION)
         typed = st.chat_input(
             "Ask a question" if not turns else "Ask a follow-up question",
             submit_mode="stop",
             max_chars=MAX_QUESTION_CHARACTERS,
-            key="question",
+            key=QUESTION,
         )
     question = (st.session_state.pop(PENDING, None) or typed or "").strip()
     if question and stopped:
