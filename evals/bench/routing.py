@@ -23,6 +23,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Final
 
+import numpy as np
+
 from assistant.bootstrap import Quoth, open_quoth
 from assistant.context import ContextSettings, assemble
 from assistant.model import Context
@@ -41,6 +43,7 @@ RIGHT_AT_LEAST: Final = 0.97  # of the answerable questions called easy: their p
 ANSWERABILITY: Final = tuple(at / 100 for at in range(0, 100, 5))
 MARGIN: Final = (-1.0, 0.0, 0.02, 0.05, 0.1, 0.15, 0.2, 0.3, 0.4)
 WORDS: Final = (8, 10, 12, 14, 16, 20, 100)
+COMPARED: Final = ("answerability", "margin", "words")  # with the bounds, in their order
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,14 +132,15 @@ def fitted(every: Sequence[Looked], *, right_at_least: float = RIGHT_AT_LEAST) -
     """
     best: tuple[tuple[float, ...], Rule] | None = None
     answerable = [one for one in every if one.kind == "answerable"]
+    sure, margin, words = (np.array([getattr(one, name) for one in answerable]) for name in COMPARED)
+    single, first = (np.array([getattr(one, name) for one in answerable], bool) for name in ("single", "first"))
     for bounds in itertools.product(ANSWERABILITY, MARGIN, WORDS):
-        rule = Rule(*bounds)
-        easy = [one for one in answerable if rule.easy(one.signals)]
-        right = share(one.first for one in easy)
-        if easy and right >= right_at_least:
-            key = (len(easy), right, -bounds[0], -bounds[1], bounds[2])
+        easy = single & (sure >= bounds[0]) & (margin >= bounds[1]) & (words <= bounds[2])  # as Rule.easy
+        right = float(first[easy].mean()) if easy.any() else 0.0
+        if easy.any() and right >= right_at_least:
+            key = (int(easy.sum()), right, -bounds[0], -bounds[1], bounds[2])
             if best is None or key > best[0]:
-                best = (key, rule)
+                best = (key, Rule(*bounds))
     # a rule that no question is easy by, where none keeps the bound
     return best[1] if best is not None else Rule(1.01, 1.01, 0)
 

@@ -268,7 +268,7 @@ def test_labels_of_people_measure_the_judge_and_correct_what_it_reports(
     assert main([*command, "--json"]) == 0
     made = json.loads(capfd.readouterr().out)
     assert made["judge"]["labels"] == 4 and made["judge"]["true_positive_rate"] == 1.0
-    assert made["corrected"]["supported_sentences"]["n"] == 4
+    assert made["corrected"]["supported_sentences"]["n"] == made["measures"]["faithfulness"]["n"] > 0
     labels.write_text(json.dumps({"claim": "x"}) + "\n")
     assert main(command) == 2
     assert "passage" in capfd.readouterr().err
