@@ -44,9 +44,9 @@ class Signals:
 class Rule:
     """Bounds that a question must keep to be easy; fitted, see the module's text."""
 
-    least_answerability: float = 0.6
-    least_margin: float = 0.05
-    most_words: int = 16
+    least_answerability: float = 0.25
+    least_margin: float = 0.10  # of the local re-ranker's scores
+    most_words: int = 100  # the length told nothing in the data
 
     def easy(self, signals: Signals) -> bool:
         return not self.against(signals)

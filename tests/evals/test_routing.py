@@ -17,7 +17,7 @@ def one(
     return Looked(source, group, "answerable", answerability, margin, words, True, first, True)
 
 
-LED = [one(0.8, 0.2, 8, first=True) for _ in range(50)]
+LED = [one(0.8, 0.2, 8, first=True) for _ in range(100)]
 NOT_LED = [one(0.3, 0.2, 8, first=at % 2 == 0) for at in range(50)]
 
 
@@ -42,12 +42,12 @@ def test_no_article_is_fitted_on_and_measured_on(groups: list[str]) -> None:
 
 def test_the_report_counts_what_it_says(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     every = [
-        *(one(0.8, 0.2, 8, first=True, group=group) for group in "ab" for _ in range(10)),
-        *(one(0.1, 0.2, 8, first=False, group=group) for group in "ab" for _ in range(10)),
+        *(one(0.8, 0.2, 8, first=True, group=group) for group in "ab" for _ in range(100)),
+        *(one(0.1, 0.2, 8, first=False, group=group) for group in "ab" for _ in range(100)),
         one(0.9, 0.3, 6, first=False, source=CASES),
     ]
     told = report(every)
-    assert "| SQuAD 2.0, other articles | 20 | 50.0% | 100.0% |" in told
+    assert "| SQuAD 2.0, other articles | 200 | 50.0% | 100.0% |" in told
     assert "| sample handbook | 1 | 100.0% | 0.0% |" in told
     assert main([str(tmp_path)]) == 2
     assert "dev-2.0-part-a.json" in capsys.readouterr().err
