@@ -42,6 +42,11 @@ HEADERS: Final = {
     "permissions-policy": "camera=(), microphone=(), geolocation=(), payment=(), usb=()",
 }
 
+CSP: Final = "content-security-policy"
+HSTS: Final = "max-age=31536000"
+CLOSED: Final = "/_stcore/metrics"
+FOR_PROBES: Final = ("/_stcore/health", "/api/health", "/api/ready")  # which call a server by whatever address it has
+
 THEME: Final = {
     "theme.baseRadius": "8px",
     "theme.showWidgetBorder": "true",
@@ -70,15 +75,31 @@ AsgiApp = Callable[[Scope, Receive, Send], Awaitable[None]]
 class SecurityHeaders:
     """ASGI middleware that puts HEADERS on every response, and keeps media out of shared caches.
 
+    A page that calls this server by a name that is none of its own is not answered: another site may have had its
+    name point here. Streamlit's own numbers about sessions are for nobody; those of `assistant/metrics.py` have a port.
+
     Args:
         microphone: whether pages may ask for it, where spoken questions are taken.
+        https: people reach the app by https alone: cookies and browsers are told so.
+        known: whether a Host header names this server; None: any does.
     """
 
-    def __init__(self, app: AsgiApp, *, microphone: bool = False) -> None:
+    def __init__(
+        self,
+        app: AsgiApp,
+        *,
+        microphone: bool = False,
+        https: bool = False,
+        known: Callable[[str | None], bool] | None = None,
+    ) -> None:
         self._app = app
+        self._https = https
+        self._known = known
         policy = HEADERS["permissions-policy"]
-        self._headers = HEADERS | (
-            {"permissions-policy": policy.replace("microphone=()", "microphone=(self)")} if microphone else {}
+        self._headers = (
+            HEADERS
+            | ({"permissions-policy": policy.replace("microphone=()", "microphone=(self)")} if microphone else {})
+            | ({"strict-transport-security": HSTS} if https else {})
         )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -89,11 +110,30 @@ class SecurityHeaders:
         async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
                 own = self._headers | ({"cache-control": "no-store"} if scope["path"].startswith("/media/") else {})
-                kept = [pair for pair in message.get("headers", ()) if pair[0].decode("latin-1").lower() not in own]
+                given = [(name.decode("latin-1").lower(), value) for name, value in message.get("headers", ())]
+                if any(name == CSP for name, _ in given):  # the API's, which allows nothing at all
+                    own = {name: value for name, value in own.items() if name != CSP}
+                kept = [
+                    (name.encode(), value + b"; Secure" if self._https and name == "set-cookie" else value)
+                    for name, value in given
+                    if name not in own
+                ]
                 message["headers"] = [*kept, *((name.encode(), value.encode()) for name, value in own.items())]
             await send(message)
 
-        await self._app(scope, receive, send_with_headers)
+        host = next((value.decode("latin-1") for name, value in scope.get("headers", ()) if name == b"host"), None)
+        if scope["path"] == CLOSED:
+            await _refuse(send_with_headers, 404, b"Not found")
+        elif self._known is not None and scope["path"] not in FOR_PROBES and not self._known(host):
+            await _refuse(send_with_headers, 421, b"This server does not go by that name.")
+        else:
+            await self._app(scope, receive, send_with_headers)
+
+
+async def _refuse(send: Send, status: int, words: bytes) -> None:
+    fields = [(b"content-type", b"text/plain; charset=utf-8"), (b"content-length", str(len(words)).encode())]
+    await send({"type": "http.response.start", "status": status, "headers": fields})
+    await send({"type": "http.response.body", "body": words})
 
 
 def launch_arguments(host: str, port: int, public_url: str | None = None) -> list[str]:
@@ -120,6 +160,7 @@ def launch_arguments(host: str, port: int, public_url: str | None = None) -> lis
         "client.showErrorLinks": "false",
         "client.toolbarMode": "minimal",
         "client.disableDataExport": "true",
+        "client.allowedOrigins": public_url or f"http://{host}",  # no hosting service may speak to the pages
         "browser.gatherUsageStats": "false",
         "browser.serverAddress": public or host,
         "runner.magicEnabled": "false",

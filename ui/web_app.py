@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import streamlit as st
+from streamlit.web.server.starlette.starlette_websocket import is_host_allowed
 
 from assistant.settings import Settings
 from assistant.sign_in import sign_in_from
@@ -68,7 +69,15 @@ def own_files(secrets: Mapping[str, Any]) -> tuple[object, tuple[()], dict[str, 
 
 SECRETS: Final = auth_secrets(os.environ)
 MIDDLEWARE: Final[list[Any]] = [  # each is what a starlette Middleware unpacks to
-    (SecurityHeaders, (), {"microphone": bool(os.environ.get("QUOTH_TRANSCRIBE_MODEL", "").strip())}),
+    (
+        SecurityHeaders,
+        (),
+        {
+            "microphone": bool(os.environ.get("QUOTH_TRANSCRIBE_MODEL", "").strip()),
+            "https": os.environ.get("QUOTH_PUBLIC_URL", "").strip().startswith("https://"),
+            "known": is_host_allowed,
+        },
+    ),
     (API.before, (), {}),
     own_files(SECRETS),
 ]
