@@ -6,6 +6,7 @@ Each time: the error says whose it is, nothing that was acknowledged is lost, an
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -210,31 +211,54 @@ def test_a_backup_onto_a_full_disk_leaves_nothing_and_says_so(quoth: Quoth, disk
     assert looked_at(disk.folder / "store.tar").documents >= 0
 
 
+@pytest.fixture
+def reachable() -> Iterator[Path]:
+    """A folder that Postgres' own user may enter, so that its data lies there and nowhere else."""
+    folder = Path(tempfile.mkdtemp(prefix="quoth-full-", dir="/tmp"))
+    folder.chmod(0o755)
+    yield folder
+    shutil.rmtree(folder, ignore_errors=True)
+
+
 @pytest.mark.soak
-def test_a_full_disk_of_the_embedded_database_is_survived(tmp_path: Path, folder_of: Callable[..., Path]) -> None:
+def test_a_full_disk_of_the_embedded_database_is_survived(reachable: Path, tmp_path: Path) -> None:
     """Data, originals and keys on one disk, which runs full while files are added and questions asked."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("QUOTH_", "OPENAI_"))}
-    with small_disk(tmp_path / "disk", 220) as disk:
+    (tmp_path / "lanterns.md").write_text(FACT)
+    many = notes(tmp_path / "many", 60, longer=60)
+    with small_disk(reachable / "disk", 260) as disk:
         home = disk.folder / "home"
         environ = {**kept, "QUOTH_HOME": str(home), "QUOTH_WORKERS": "1", "QUOTH_RERANKER": "none"}
+        acknowledged: list[Receipt] = []
+        errors: list[ServiceError] = []
+
+        def add() -> None:
+            try:
+                acknowledged.extend(quoth.pipeline.add([many]))
+            except ServiceError as error:
+                errors.append(error)
+
         try:
             with open_quoth(environ) as quoth:
-                assert added(quoth.pipeline.add([folder_of({"lanterns.md": FACT})])) == ["added"]
-                acknowledged = []
-                disk.fill(leave_kb=3000)
-                with suppress(ServiceError):
-                    for receipt in quoth.pipeline.add([notes(tmp_path / "many", 300, longer=60)]):
-                        acknowledged.append(receipt)
-                assert len(acknowledged) < 300, "the disk did not run full"
-                assert {one.status for one in acknowledged} <= {"added"}
+                assert str(postgres.status(home).data).startswith(str(disk.folder))
+                assert added(quoth.pipeline.add([tmp_path / "lanterns.md"])) == ["added"]
+                disk.fill(leave_kb=400)
+                adding = threading.Thread(target=add, daemon=True)
+                adding.start()
+                adding.join(20)
+                assert len(acknowledged) < 60, "the disk did not run full"
                 with suppress(ServiceError):
                     answered(quoth)
                 disk.free()
-                come(lambda: _answers(quoth))
-                finished = added(quoth.pipeline.add([tmp_path / "many"]))
-                assert len(finished) == 300 and set(finished) <= {"added", "unchanged", "updated"}
+                adding.join(5 * PATIENCE_S)
+                assert not adding.is_alive()
+                assert {one.status for one in acknowledged} <= {"added"}
+                assert all("full" in str(one) or "database" in str(one) for one in errors), errors
+                come(lambda: _answers(quoth), 2 * PATIENCE_S)
+                finished = added(quoth.pipeline.add([many]))
+                assert len(finished) == 60 and set(finished) <= {"added", "unchanged", "updated"}
                 stored = {one.source for one in quoth.catalog.documents(LOCAL)}
-                assert {one.source for one in acknowledged} <= stored
+                assert {one.source for one in acknowledged} <= stored and len(stored) == 61
                 assert quoth.verify_audit().whole
         finally:
             postgres.remove(home)
