@@ -413,9 +413,9 @@ def test_what_a_worker_that_stands_still_was_reading_is_read_once(lanterns: dict
         come(lambda: states().count("done") >= 3)
         with open_quoth(lanterns) as quoth, working(lanterns, quoth):
             with standing_still(parts["worker"], *parts["worker"].children(recursive=True)):
-                come(lambda: len(states()) - states().count("done") <= 4)
+                come(lambda: len(states()) - states().count("done") <= 4, 5 * PATIENCE_S)
                 time.sleep(40)  # longer than a worker may be silent
-            come(lambda: set(states()) == {"done"})
+            come(lambda: set(states()) == {"done"}, 5 * PATIENCE_S)
         listed = httpx.get(f"{address}/api/documents", params={"words": "lock", "limit": 500}, timeout=60).json()
         mine = [one for one in listed["documents"] if one["source"].startswith("lock")]
         assert len(mine) == 60 and {one["version"] for one in mine} == {1}

@@ -11,6 +11,7 @@ its claims against what is true of the fact that its question asks for.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import itertools
 import os
 import shutil
@@ -35,6 +36,7 @@ from evals.bench.model_modes import filled, percentile
 from evals.bench.scripted_claims import Script
 from ingest import postgres
 from ingest.access import Reader
+from ingest.errors import ServiceError
 
 DOCUMENTS_FACTS: Final = 200
 LOOK_EVERY_S: Final = 2.0
@@ -118,6 +120,9 @@ def under_load(
     load.lost += ["hung"] * sum(one.is_alive() for one in threads)
     if halfway is not None and not is_back():
         load.lost.append("the database did not come back")
+    if not _comes_back(quoth):
+        load.lost.append("the database does not answer at the end: nothing could be held against it")
+        return load
     stored = Stored(quoth, Reader("auditor", frozenset()))
     for at, reader, each in list(asked):
         _judge(load, quoth, stored, corpus, script, at, reader, each, away[0] if away else None)
@@ -146,6 +151,16 @@ def _judge(
         load.wrong.append(f"{one.question!r}: a claim of another question")
     if not is_kept(quoth, answer, reader):
         load.lost.append("not kept")
+
+
+def _comes_back(quoth: Quoth) -> bool:
+    deadline = time.monotonic() + PATIENCE_S
+    while time.monotonic() < deadline:
+        with contextlib.suppress(ServiceError):
+            quoth.ready()
+            return True
+        time.sleep(0.5)
+    return False
 
 
 def kill_postgres(home: Path) -> None:
