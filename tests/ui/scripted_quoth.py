@@ -288,6 +288,7 @@ class ScriptedQuoth:
         self.policy = replace(policy, original=draw_pdf())
         self.notes = notes
         self.sign_in = None
+        self.transcriber = None
         self.catalog = Catalog({one.document.id: one for one in (self.policy, notes)})
         self.pipeline = Pipeline(self.catalog)
         self.answers = Answers()
