@@ -254,7 +254,7 @@ class BatchEmbedding:
             if not tokens and any(kept for _, kept in told):  # a server that speaks the same way need not tell
                 tokens = batch.sent_bytes // BYTES_PER_TOKEN
             self._end(batch.id, seen.status, tokens=tokens, files=[seen.input_file, *seen.result_files], at_once=False)
-        except CallFailed as error:
+        except (CallFailed, ConfigurationError) as error:  # the latter: a key that is set no more
             self._note(batch.id, detail=str(error))
             if now - batch.sent_at > GIVEN_UP:
                 self._end(batch.id, "lost", tokens=0, files=[batch.file_id], at_once=False)
@@ -323,7 +323,7 @@ class BatchEmbedding:
                     batch.held, "done" if done else "unavailable", tokens=batch.tokens, ms=round(ms, 2)
                 )
             self._batches.forget(batch.files)
-        except CallFailed as error:
+        except (CallFailed, ConfigurationError) as error:
             self._note(batch.id, detail=str(error))
             if datetime.now(UTC) - batch.ended_at < FILES_TRIED_FOR:
                 return

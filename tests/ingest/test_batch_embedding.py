@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import openai
 import pytest
 from sqlalchemy import text
 
@@ -433,6 +434,22 @@ def test_switched_off_in_between_what_is_under_way_is_brought_home_and_nothing_e
     store.worker._taking._batch_from = None
     step_until(tending(store, double, least=None), lambda: settled(store))
     assert double.embedded == [] and len(vectors_of(store)) == len(WORDS)
+
+
+def test_a_key_that_is_set_no_more_is_told_and_loses_nothing(
+    store: Quoth, double: LoopbackModel, handbook: Path
+) -> None:
+    hand_over(store, handbook)
+    until(lambda: all_rest(store))
+    tending(store, double).step()
+
+    def keyless() -> openai.AsyncOpenAI:
+        return asynchronous(client_from({}))
+
+    BatchEmbedding(store.database, EmbeddingBatches(keyless), store.gateway, least=4, look_every_s=0).step()
+    assert rows(store, "select state, detail like '%OPENAI_API_KEY%' from embed_batch") == [("sent", True)]
+    step_until(tending(store, double), lambda: settled(store))
+    assert len(vectors_of(store)) == len(WORDS) and double.embedded == []
 
 
 def test_every_call_has_a_deadline(double: LoopbackModel, monkeypatch: pytest.MonkeyPatch) -> None:
