@@ -15,6 +15,7 @@ from assistant.callers import Role
 from assistant.model import Answer, Usage
 from assistant.model_calls import begin, end
 from evals.case_record import to_json
+from evals.kept_cases import KeptCases, NewCase
 from evals.run_store import Runs
 from ingest.access import Reader
 from tests.evals.made_runs import ASIDE, RIGHT, SILENT, facts, made_run
@@ -76,6 +77,22 @@ def test_an_evaluator_looks_at_runs_compares_and_gates_them(quoth: Quoth, client
     assert wrong.status_code == 400 and "goodness" in wrong.json()["detail"]
     assert client.get("/api/evaluations/ffffffffffff", headers=asked).status_code == 404
     assert client.get("/api/evaluations", headers=key(quoth, "rob")).status_code == 403
+
+
+def test_an_evaluator_hands_a_run_to_the_worker_and_ends_it(quoth: Quoth, client: httpx.Client) -> None:
+    asked = key(quoth, "eve", "evaluator")
+    missing = client.post("/api/evaluations", json={"file": "none"}, headers=asked)
+    assert missing.status_code in (400, 404)
+    KeptCases(quoth.database).add(
+        "lunch", NewCase("What is for lunch?", False, (), None), by=Reader("eve", frozenset())
+    )
+    started = client.post("/api/evaluations", json={"file": "lunch", "most_usd": 1.5}, headers=asked)
+    assert started.status_code == 202 and started.json()["total"] == 1, started.text
+    job = started.json()["job"]
+    assert job in {one["job"] for one in client.get("/api/evaluations/jobs", headers=asked).json()["jobs"]}
+    ended = client.delete(f"/api/evaluations/jobs/{job}", headers=asked).json()
+    assert ended["state"] in ("cancelled", "done")
+    assert client.get(f"/api/evaluations/jobs/{job}", headers=key(quoth, "rob")).status_code == 403
 
 
 def test_an_administrator_changes_groups_and_it_holds_at_once(quoth: Quoth, client: httpx.Client) -> None:

@@ -69,7 +69,8 @@ def api_app(
         app.include_router(module.router)
     if slack is not None:
         app.include_router(slack_router(slack(app.state.throttle)))
-    app.router.routes.append(Route("/mcp", endpoint=Identified(over_http)))
+    # POST alone: nothing is ever told unasked, and a stream that only waits would hold a connection
+    app.router.routes.append(Route("/mcp", endpoint=Identified(over_http), methods=["POST"]))
     app.add_middleware(Guards, hosts=hosts, upload_bytes=MAX_UPLOAD_MB * 1_000_000 * 2)
     return app
 

@@ -15,6 +15,7 @@ from evals.case_record import report_json
 from evals.case_words import words_of_case
 from evals.comparing import compare, comparison_json
 from evals.gating import SAMPLE_BARS, bars_from, gate, gate_json, read_bars
+from evals.run_jobs import RunJob, RunJobs
 from evals.run_store import KeptRun, Runs
 from ui.api.identity import Evaluating
 from ui.api.problems import REFUSALS, answered
@@ -26,6 +27,8 @@ Named = Annotated[
 ]  # fmt: skip
 RUN: Final = {"run": "3f2a90c1d4e5", "cases": 60, "done": 60, "cases_name": "cases.jsonl", "seed": 1}
 MEASURES: Final = {"citation_precision": {"value": 0.97, "n": 52, "interval": [0.92, 1.0]}}
+JOB: Final = {"job": "8c1d5e0a", "file": "conversations", "version": 3, "state": "running", "done": 12, "total": 60}
+JobId = Annotated[str, InPath(min_length=4, max_length=40, pattern="^[0-9a-zA-Z-]+$")]
 MOST_BARS: Final = 200
 
 
@@ -38,6 +41,15 @@ class GateRequest(BaseModel):
         examples=[{"gold_citation_recall": {"min": 0.85}, "abstention_fpr": {"max": 0.1}}],
     )
     baseline: str | None = Field(None, max_length=40, description="a former run that this one may not be worse than")
+
+
+class RunRequest(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+    file: str = Field(min_length=1, max_length=200, description="a file of kept cases", examples=["conversations"])
+    version: int | None = Field(None, ge=1, le=1_000_000_000, description="the latest when absent")
+    collection: str | None = Field(None, max_length=60)
+    workers: int = Field(1, ge=1, le=16, description="cases at a time")
+    most_usd: float | None = Field(None, gt=0, le=1_000_000, description="no case is begun once so much was spent")
 
 
 @router.get("", summary="Evaluation runs, the latest first",
@@ -55,6 +67,34 @@ def runs(
         "total": len(found),
         "next_offset": following if following < len(found) else None,
     }
+
+
+@router.post("", summary="Hand a run to the worker, over a file of kept cases", status_code=202)
+def start(request: Request, wanted: RunRequest, caller: Evaluating) -> dict[str, Any]:
+    jobs = RunJobs(_quoth(request))
+    job = jobs.submit(
+        wanted.file, wanted.version, by=caller.reader, collection=wanted.collection, workers=wanted.workers,
+        most_usd=wanted.most_usd,
+    )  # fmt: skip
+    return {**_job(job), "worker_alive": jobs.worker_alive()}
+
+
+@router.get("/jobs", summary="Runs that were handed to the worker: those under way first, then the latest",
+            responses=answered({"jobs": [JOB]}))  # fmt: skip
+def jobs(request: Request, caller: Evaluating) -> dict[str, Any]:
+    return {"jobs": [_job(one) for one in RunJobs(_quoth(request)).list()]}
+
+
+@router.get("/jobs/{job}", summary="How far a run is", responses=answered(JOB))
+def job(request: Request, job: JobId, caller: Evaluating) -> dict[str, Any]:
+    return _job(RunJobs(_quoth(request)).find(job))
+
+
+@router.delete("/jobs/{job}", summary="End a run; what is done of it is kept", responses=answered(JOB))
+def cancel(request: Request, job: JobId, caller: Evaluating) -> dict[str, Any]:
+    kept = RunJobs(_quoth(request))
+    kept.cancel(kept.find(job).id, by=caller.reader)
+    return _job(kept.find(job))
 
 
 @router.get("/{run}", summary="One run with its measures", responses=answered({**RUN, "measures": MEASURES}))
@@ -109,6 +149,14 @@ def gated(request: Request, run: Named, wanted: GateRequest, caller: Evaluating)
 
 def _line(kept: KeptRun) -> dict[str, Any]:
     return {"run": kept.id, "cases": kept.facts.cases, "done": kept.done, **facts_json(kept)}
+
+
+def _job(one: RunJob) -> dict[str, Any]:
+    return {
+        "job": one.id, "file": one.file, "version": one.version, "collection": one.collection, "state": one.state,
+        "run": one.run, "done": one.done, "total": one.total, "left_s": one.left_s, "cost_usd": one.cost_usd,
+        "detail": one.detail, "by": one.asked_by.name, "queued_at": one.queued_at.isoformat(),
+    }  # fmt: skip
 
 
 def _loaded(request: Request, name: str) -> AnswersRun:
