@@ -403,7 +403,7 @@ def test_an_api_and_a_worker_that_stood_still_go_on_where_they_were(lanterns: di
 @pytest.mark.soak
 def test_what_a_worker_that_stands_still_was_reading_is_read_once(lanterns: dict[str, str], tmp_path: Path) -> None:
     """Another takes its files up; when it goes on, it finds that it was given up for dead and starts anew."""
-    folder = notes(tmp_path / "many", 60, longer=200)
+    folder = notes(tmp_path / "many", 24, longer=100)
     with served(lanterns, tmp_path / "log") as (address, parts):
         files = [("files", (one.name, one.read_bytes())) for one in sorted(folder.iterdir())]
         batch = httpx.post(f"{address}/api/documents", files=files, timeout=60).json()["batch"]
@@ -418,7 +418,7 @@ def test_what_a_worker_that_stands_still_was_reading_is_read_once(lanterns: dict
             come(lambda: set(states()) == {"done"}, 5 * PATIENCE_S)
         listed = httpx.get(f"{address}/api/documents", params={"words": "lock", "limit": 500}, timeout=60).json()
         mine = [one for one in listed["documents"] if one["source"].startswith("lock")]
-        assert len(mine) == 60 and {one["version"] for one in mine} == {1}
+        assert len(mine) == 24 and {one["version"] for one in mine} == {1}
 
 
 # -- archives and clocks -------------------------------------------------------------------------------------------------
