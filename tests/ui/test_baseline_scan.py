@@ -133,7 +133,6 @@ def test_no_foreign_page_is_let_in(scanned: Scanned) -> None:
                 answer = client.request(act, place, headers={**foreign, "access-control-request-method": "GET"})
                 allowed = answer.headers.get("access-control-allow-origin", "")
                 assert allowed != "*" and "evil" not in allowed, (act, place)
-                assert "access-control-allow-credentials" not in answer.headers, (act, place)
         origins = {} if scanned.alone else client.get("/_stcore/host-config").json()
         assert not [one for one in origins.get("allowedOrigins", ()) if "quoth.example" not in one]
 
