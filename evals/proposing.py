@@ -58,8 +58,8 @@ DEPTH: Final = 20  # chunks in which the word of a near miss may not stand
 eval_proposal = Table(
     "eval_proposal",
     schema.metadata,
+    Column("document_id", Uuid, primary_key=True),
     Column("id", Text, primary_key=True),
-    Column("document_id", Uuid, nullable=False),
     Column("version", Integer, nullable=False),
     Column("start_offset", Integer, nullable=False),  # of the sentence it was made of, for a near miss too
     Column("end_offset", Integer, nullable=False),

@@ -9,18 +9,20 @@ import pytest
 from sqlalchemy import text
 
 from assistant.bootstrap import Quoth
+from evals import proposing
 from ingest import schema
 
 ROOT = Path(__file__).parents[2]
 DISTRIBUTED = {
     "document": "id",
-    **dict.fromkeys(("version", "element", "page", "chunk", "chunk_vector"), "document_id"),
+    **dict.fromkeys(("version", "element", "page", "chunk", "chunk_vector", "eval_proposal"), "document_id"),
 }
 REFERENCE = {"embedding_space", "group_member"}
 
 
 @pytest.mark.parametrize("table", DISTRIBUTED)
 def test_a_key_starts_with_the_distribution_column(table: str) -> None:
+    assert proposing.eval_proposal.metadata is schema.metadata
     keys = list(schema.metadata.tables[table].primary_key.columns)
     assert keys[0].name == DISTRIBUTED[table]
 
@@ -69,11 +71,11 @@ def test_no_distributed_table_has_a_trigger(quoth: Quoth) -> None:
 
 
 def test_no_statement_skips_locked_rows() -> None:
-    """None but those on tables that stay local: the queue, counters of limits, conversations."""
+    """None but those on tables that stay local: queues, counters of limits, conversations."""
     found = [
         str(file.relative_to(ROOT))
         for folder in ("ingest", "retrieval", "assistant", "evals", "ui")
         for file in sorted((ROOT / folder).rglob("*.py"))
         if re.search(r"skip_locked|skip locked", file.read_text(encoding="utf-8"), re.IGNORECASE)
     ]
-    assert found == ["ingest/queueing.py", "assistant/budgets.py", "assistant/conversations.py"]
+    assert found == ["ingest/queueing.py", "assistant/budgets.py", "assistant/conversations.py", "evals/run_jobs.py"]

@@ -116,7 +116,7 @@ def test_the_keys_of_the_review_keep_a_verdict_each(page: Any, address: str, mea
     page.goto(f"{address}/evaluation?section=review")
     for number, (key, label) in enumerate((("1", "supported"), ("2", "partly"), ("3", "not"), ("4", "skipped")), 1):
         page.get_by_text(f"{number - 1} of ").first.wait_for()
-        page.locator("[class*='st-key-review-supported-'] button").wait_for()
+        page.locator("[class*='st-key-review-supported-'] button").first.wait_for()
         page.locator("[data-testid=stApp][data-test-script-state=notRunning]").wait_for()
         page.locator("body").press(key)
         awaited(lambda label=label, number=number: (len(labels(measured)), label in labels(measured)) == (number, True))

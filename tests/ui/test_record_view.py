@@ -13,7 +13,7 @@ def page() -> None:
     from datetime import UTC, datetime
     from types import SimpleNamespace
 
-    from assistant.answer_record import Asked, FoundHit, KeptCall, Record, SentPassage
+    from assistant.answer_record import Asked, FoundHit, KeptCall, LookedUp, Record, SentPassage
     from assistant.model import Answer, AnswerId, Claim, ConversationId, Rejection
     from ingest.access import LOCAL
     from ingest.errors import UsageError
@@ -40,6 +40,10 @@ def page() -> None:
         ),
         passages=(SentPassage(document, 1, "leave.md", "Leave", 0, 30, "Leave lasts <b>twenty</b> weeks."),),
         left_out=None,
+        looked_up=(
+            LookedUp("search_documents", False, (SentPassage(document, 1, "pay.md", "Pay", 0, 9, "<i>Pay</i>."),)),
+            LookedUp("list_documents", True, ()),
+        ),
         calls=(KeptCall(at, "judge", "gpt-6-luna", "done", 120, 20, 30, 0.002, 250.0),),
         made={"chain": [{"answerer": "gpt-6-luna", "outcome": "done"}], "repair": {"claims": 2, "shown": 1},
               "settings": {"reranker": "chat", "retrieval": {"depth": 100}}, "checker": "local", "drafted": 2},
@@ -67,7 +71,8 @@ def test_everything_of_a_record_is_shown_as_text() -> None:
     app = opened(ANSWER)
     assert not app.exception
     assert [one.value for one in app.subheader] == [
-        "The question", "What was found", "What the answer was drawn from", "Calls of models",
+        "The question", "What was found", "What the answer was drawn from", "What the model looked up itself",
+        "Calls of models",
         "Statements that were shown", "Statements that were left out", "Times", "Settings at that time", "Your feedback",
     ]  # fmt: skip
     facts = " ".join(one.value for one in app.markdown)
@@ -76,6 +81,7 @@ def test_everything_of_a_record_is_shown_as_text() -> None:
     cells = " ".join(str(cell) for table in app.table for cell in table.value.to_numpy().ravel())
     assert "judge a statement" in cells and "number 30 is not in the quote" in cells and "entailed" in cells
     assert "you may not read this now" in cells and "<b>" not in cells.replace("\\<b\\>", "")
+    assert "Pay" in cells and "failed" in cells and "<i>" not in cells
 
 
 def test_the_list_leads_to_a_record_and_others_answers_are_not_there() -> None:

@@ -9,8 +9,8 @@ depends_on = None
 
 PROPOSALS = """
     CREATE TABLE eval_proposal (
-        id TEXT NOT NULL PRIMARY KEY,
         document_id UUID NOT NULL,
+        id TEXT NOT NULL,
         version INTEGER NOT NULL,
         start_offset INTEGER NOT NULL,
         end_offset INTEGER NOT NULL,
@@ -26,6 +26,7 @@ PROPOSALS = """
         decided_at TIMESTAMP WITH TIME ZONE,
         file TEXT,
         case_id TEXT,
+        PRIMARY KEY(document_id, id),
         FOREIGN KEY(document_id, version) REFERENCES version (document_id, number) ON DELETE CASCADE
     )"""
 
