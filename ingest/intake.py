@@ -274,8 +274,10 @@ class Intake:
             if row is None:
                 return None
             item = _item(row)
-            if item.kind == "add" and self._overtaken(connection, item):
-                before = storing.current(connection, item.identity)
+            before = storing.current(connection, item.identity) if item.kind == "add" else None
+            # what overtook it may be another's document: then it is refused where it would replace it
+            is_mine = before is None or storing.may_replace(connection, item.principals, before)
+            if item.kind == "add" and is_mine and self._overtaken(connection, item):
                 finish(
                     connection,
                     item,

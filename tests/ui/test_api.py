@@ -91,14 +91,16 @@ def test_a_stream_that_fails_says_so(local: str) -> None:
 def test_who_goes_away_stops_the_answer_and_what_was_verified_is_kept(filled: Quoth, local: str) -> None:
     asked = {"question": "Deck hands of the ferry: leave, days, purser?", "stream": True}
     with httpx.stream("POST", f"{local}/api/answers", json=asked) as response:
+        lines = []
         for line in response.iter_lines():
-            if line.startswith("data: "):
-                begun = json.loads(line.removeprefix("data: "))
+            lines.append(line)
+            if line == "event: claim":
                 break
-    deadline = time.monotonic() + 20
+    begun = next(json.loads(line.removeprefix("data: ")) for line in lines if line.startswith("data: "))
+    deadline = time.monotonic() + 60
     while (found := httpx.get(f"{local}/api/answers/{begun['answer']}")).status_code == 404:
         assert time.monotonic() < deadline
-        time.sleep(0.1)
+        time.sleep(0.5)
     assert found.json()["question"] == asked["question"]
 
 

@@ -33,6 +33,7 @@ def test_a_conversation_is_named_shared_taken_along_and_deleted(
     drawer.get_by_role("textbox", name="Title").fill("Our leave")
     drawer.get_by_role("textbox", name="Title").press("Enter")
     drawer.get_by_role("button", name="Our leave").wait_for()
+    page.locator("[data-testid=stApp][data-test-script-state=notRunning]").wait_for()
     with page.expect_download() as download:
         drawer.get_by_role("button", name="Markdown").click()
     text = Path(download.value.path()).read_text("utf-8")
