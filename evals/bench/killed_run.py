@@ -11,6 +11,7 @@ must stand as it was, and all must be equal to the undisturbed run's, but for ti
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
 import os
 import signal
@@ -108,12 +109,12 @@ def run_and_kill(environ: Mapping[str, str], cases: int, *, seed: int = 1, worke
         command = [sys.executable, "-m", "ui.command", "eval", "answers", str(file), "--json"]
         command += ["--collection", COLLECTION, "--workers", str(workers)]
         runs = Runs(quoth.database)
-        before = {one.id for one in runs.list()}
+        before = {one.id for one in _of(runs, file)}
         undisturbed = _to_the_end([*command, "--fresh"], told)
-        (first,) = [one for one in runs.list() if one.id not in before]
+        (first,) = [one for one in _of(runs, file) if one.id not in before]
         process, started = _start([*command, "--fresh"], told), time.monotonic()
         try:
-            half = _half_done(runs, {*before, first.id}, cases, process)
+            half = _half_done(runs, file, {*before, first.id}, cases, process)
             process.send_signal(signal.SIGKILL)
         finally:
             if process.poll() is None:
@@ -158,9 +159,15 @@ def _compared(
     )
 
 
-def _half_done(runs: Runs, known: set[str], cases: int, process: subprocess.Popen[bytes]) -> KeptRun:
+def _of(runs: Runs, file: Path) -> list[KeptRun]:
+    """The runs of these cases: others may be made in the same store meanwhile."""
+    digest = hashlib.sha256(file.read_bytes()).hexdigest()
+    return [one for one in runs.list() if one.facts.cases_sha256 == digest]
+
+
+def _half_done(runs: Runs, file: Path, known: set[str], cases: int, process: subprocess.Popen[bytes]) -> KeptRun:
     while process.poll() is None:
-        mine = [one for one in runs.list() if one.id not in known]
+        mine = [one for one in _of(runs, file) if one.id not in known]
         if mine and mine[0].done >= cases // 2:
             return mine[0]
         time.sleep(LOOK_EVERY_S)
