@@ -21,7 +21,7 @@ from assistant.api_keys import PEPPER_FILE, ApiKeys
 from assistant.breaker import Breakers
 from assistant.budgets import Budgets
 from assistant.checkers import ShippedEncoder, checker_from
-from assistant.conversation_summaries import ConversationSummaries, summarising_from
+from assistant.conversation_summaries import ConversationSummaries, Summarising
 from assistant.conversations import Conversations
 from assistant.feedback import Feedback
 from assistant.gateway import Gateway
@@ -30,14 +30,15 @@ from assistant.model import Answerer, AnswerEvent, Checker, ConversationId
 from assistant.model_answerer import model_chain_from
 from assistant.model_calls import ModelCalls
 from assistant.model_client import asynchronous, client_from
+from assistant.model_forms import by_first_model
 from assistant.model_routing import routing_to
 from assistant.moderation import moderation_from
 from assistant.prices import prices_from
-from assistant.question_routing import routing_from
+from assistant.question_routing import QuestionRouting
 from assistant.quoting import QuotedAnswerer, Selection
 from assistant.records import Answers
 from assistant.redaction import RedactingAnswerer
-from assistant.rewording import rewording_from
+from assistant.rewording import Rewording
 from assistant.settings import Settings
 from assistant.shared_doors import SharedDoors
 from assistant.sign_in import sign_in_from
@@ -228,7 +229,7 @@ class Quoth:
                 environ.get("QUOTH_SMTP_FROM") or None,
                 environ.get("QUOTH_HANDOFF_MAIL") or None,
             ),
-            routing_from(settings.models, client, redactor=redactor, gateway=self.gateway),
+            by_first_model(QuestionRouting, settings.models, client, redactor=redactor, gateway=self.gateway),
         )
         selection = Selection() if settings.abstain_below is None else Selection(threshold=settings.abstain_below)
         self.sign_in = sign_in_from(environ)
@@ -236,7 +237,7 @@ class Quoth:
         self.api_keys = ApiKeys(self.database, pepper)
         models: list[Answerer] = model_chain_from(settings.models, client, gateway=self.gateway, prompt=settings.prompt)
         self.transcriber = transcriber_from(settings.transcribe, client, gateway=self.gateway, database=self.database)
-        self.rewording = rewording_from(settings.models, client, redactor=redactor, gateway=self.gateway)
+        self.rewording = by_first_model(Rewording, settings.models, client, redactor=redactor, gateway=self.gateway)
         if redactor:
             models = [RedactingAnswerer(one, redactor) for one in models]
         self.checker = checker_from(
@@ -268,7 +269,7 @@ class Quoth:
             tools=tools,
             summaries=ConversationSummaries(
                 self.database,
-                summarising_from(settings.models, client, redactor=redactor, gateway=self.gateway),
+                by_first_model(Summarising, settings.models, client, redactor=redactor, gateway=self.gateway),
             ),
             routing=routing_to(settings.easy_model, settings.models),
             moderation=moderation_from(

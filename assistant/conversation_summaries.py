@@ -26,7 +26,7 @@ from assistant.earlier_turns import MOST_CHARS, fitting, told_shortly
 from assistant.errors import ModelError, ModelMisconfigured, ModelOutputBroken
 from assistant.gateway import Call, Gateway
 from assistant.model import Answer, ConversationId, Usage
-from assistant.model_forms import FormCalls, ModelForm, first_model, form_prompt
+from assistant.model_forms import FormCalls, ModelForm, form_prompt
 from assistant.prompting import Prompt, marked
 from assistant.records import answer, answer_span, loaded
 from ingest import schema
@@ -35,8 +35,6 @@ from ingest.database import Database
 from ingest.model import DocumentId
 
 if TYPE_CHECKING:
-    import openai
-
     from assistant.model_stream import ModelStream
     from ingest.redaction import Redactor
 
@@ -272,21 +270,6 @@ def erase_version(connection: Connection, document: DocumentId, version: int) ->
 def summary_prompt() -> Prompt:
     """The rules of shortening, and a version that changes with them."""
     return form_prompt("summary", SCHEMA, MOST_TURNS)
-
-
-def summarising_from(
-    setting: str | None,
-    client_factory: Callable[[], openai.OpenAI],
-    *,
-    redactor: Redactor | None = None,
-    gateway: Gateway | None = None,
-) -> Summarising | None:
-    """Shortening by the first model that QUOTH_MODELS names; None for None. Connects when it is first asked."""
-    first = first_model(setting, client_factory)
-    if first is None:
-        return None
-    name, stream = first
-    return Summarising(stream, name, redactor=redactor, gateway=gateway)
 
 
 def _digest(turns: Sequence[tuple[str, ...]]) -> bytes:

@@ -26,10 +26,12 @@ if TYPE_CHECKING:
     from openai.types.responses import Response
 
     from assistant.model_stream import ModelStream
+    from ingest.redaction import Redactor
 
 _REASONS: Final = re.compile(r"(?:gpt-[5-9]|o\d)(?!.*chat)")  # models that take `reasoning` and `verbosity`
 
 Read = TypeVar("Read")
+Asking = TypeVar("Asking")
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,3 +174,19 @@ def first_model(
         return ModelStream(client_factory(), attempts=2)
 
     return name, stream
+
+
+def by_first_model(
+    kind: Callable[..., Asking],
+    setting: str | None,
+    client_factory: Callable[[], openai.OpenAI],
+    *,
+    redactor: Redactor | None = None,
+    gateway: Gateway | None = None,
+) -> Asking | None:
+    """What asks the first model that QUOTH_MODELS names for a form; None for None. Connects when it is first asked."""
+    first = first_model(setting, client_factory)
+    if first is None:
+        return None
+    name, stream = first
+    return kind(stream, name, redactor=redactor, gateway=gateway)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, get_args
 
 from assistant.errors import ModelOutputBroken
 from assistant.gateway import Call, Gateway
-from assistant.model_forms import FormCalls, ModelForm, first_model, form_prompt
+from assistant.model_forms import FormCalls, ModelForm, form_prompt
 from assistant.prompting import marked
 from ingest.access import Reader
 from ingest.database import Database
@@ -23,8 +23,6 @@ from ingest.model import Document, DocumentId
 from ingest.redaction import Redactor
 
 if TYPE_CHECKING:
-    import openai
-
     from assistant.model_stream import ModelStream
 
 Urgency = Literal["low", "normal", "high"]
@@ -135,21 +133,6 @@ class QuestionRouting:
             return Route(owner, route.urgency, route.subject)
 
         return self._calls.answer(marked(list(texts.items())), read, call=call).value
-
-
-def routing_from(
-    setting: str | None,
-    client_factory: Callable[[], openai.OpenAI],
-    *,
-    redactor: Redactor | None = None,
-    gateway: Gateway | None = None,
-) -> QuestionRouting | None:
-    """Proposals by the first model that QUOTH_MODELS names; None for None. Connects when it is first asked."""
-    first = first_model(setting, client_factory)
-    if first is None:
-        return None
-    name, stream = first
-    return QuestionRouting(stream, name, redactor=redactor, gateway=gateway)
 
 
 def one_line(text: str) -> str:

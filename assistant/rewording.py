@@ -16,13 +16,11 @@ from typing import TYPE_CHECKING, Any, Final
 from assistant.errors import ModelOutputBroken
 from assistant.gateway import Call, Gateway, nobodys_call
 from assistant.model import Usage
-from assistant.model_forms import FormCalls, ModelForm, first_model, form_prompt
+from assistant.model_forms import FormCalls, ModelForm, form_prompt
 from assistant.prompting import Prompt, marked
 from ingest.redaction import Redactor
 
 if TYPE_CHECKING:
-    import openai
-
     from assistant.model_stream import ModelStream
 
 DEADLINE_S: Final = 4.0  # the search waits for it
@@ -99,21 +97,6 @@ class Rewording:
 def standalone_prompt() -> Prompt:
     """The rules of completing, and a version that changes with them."""
     return form_prompt("standalone", SCHEMA, EARLIER, SENT_CHARS)
-
-
-def rewording_from(
-    setting: str | None,
-    client_factory: Callable[[], openai.OpenAI],
-    *,
-    redactor: Redactor | None = None,
-    gateway: Gateway | None = None,
-) -> Rewording | None:
-    """Completing by the first model that QUOTH_MODELS names; None for None. Connects when it is first asked."""
-    first = first_model(setting, client_factory)
-    if first is None:
-        return None
-    name, stream = first
-    return Rewording(stream, name, redactor=redactor, gateway=gateway)
 
 
 def question_message(question: str, earlier: Sequence[str]) -> str:

@@ -17,12 +17,12 @@ from assistant.conversation_summaries import (
     ConversationSummaries,
     Summarising,
     Told,
-    summarising_from,
 )
 from assistant.earlier_turns import MOST_CHARS
 from assistant.gateway import Call
 from assistant.model import Answer, ConversationId
 from assistant.model_client import client_from
+from assistant.model_forms import by_first_model
 from assistant.settings import Settings
 from evals.bench.loopback_model import LoopbackModel
 from ingest.access import LOCAL, Reader
@@ -192,7 +192,7 @@ def test_a_model_that_fails_leaves_it_to_the_rule(store: Quoth, double: Loopback
     environ = {"OPENAI_API_KEY": "any", "OPENAI_BASE_URL": double.base_url}
     deadline = time.monotonic() + 30
     for mode in ("double-failed", "double-invented", "double-quota"):
-        summarising = summarising_from(mode, lambda: client_from(environ), redactor=redactor_from("yes"))
+        summarising = by_first_model(Summarising, mode, lambda: client_from(environ), redactor=redactor_from("yes"))
         assert isinstance(summarising, Summarising)
         made = ConversationSummaries(store.database, summarising).told(
             MIA, talk, Call(MIA, "summarise", None, deadline, deadline)

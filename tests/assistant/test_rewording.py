@@ -12,10 +12,11 @@ from assistant.bootstrap import Quoth
 from assistant.errors import ModelError
 from assistant.grounding import LocalChecker
 from assistant.model import Answer, ConversationId
+from assistant.model_forms import by_first_model
 from assistant.model_stream import ModelStream
 from assistant.quoting import QuotedAnswerer
 from assistant.records import answer as answer_table
-from assistant.rewording import EARLIER, LONGEST, SENT_CHARS, Rewording, question_message, rewording_from
+from assistant.rewording import EARLIER, LONGEST, SENT_CHARS, Rewording, question_message
 from evals.bench.loopback_model import LoopbackModel
 from ingest.access import LOCAL
 from retrieval.standalone import standalone
@@ -76,8 +77,8 @@ def test_without_a_model_there_is_none() -> None:
     def never() -> openai.OpenAI:
         raise AssertionError("no client is needed")
 
-    assert rewording_from(None, never) is None
-    assert rewording_from("gpt-6.1-terra, gpt-6-luna", never) is not None  # connects when it is asked
+    assert by_first_model(Rewording, None, never) is None
+    assert by_first_model(Rewording, "gpt-6.1-terra, gpt-6-luna", never) is not None  # connects when it is asked
 
 
 def told(quoth: Quoth, made: Rewording | None, question: str, conversation: ConversationId | None = None) -> Answer:

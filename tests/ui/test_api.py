@@ -246,10 +246,11 @@ def test_large_and_odd_bodies_are_refused_in_words(local: str) -> None:
     assert httpx.get(f"{local}/nothing").json()["status"] == 404
 
 
-def test_who_asks_too_often_is_told_when_to_come_again(filled: Quoth) -> None:
-    app = api_app(lambda: filled, lambda: filled.api_keys, tokens=None, local=True, hosts=None, requests_per_minute=2)
+def test_who_asks_too_often_is_told_when_to_come_again(filled: Quoth, key_of: Callable[..., dict[str, str]]) -> None:
+    app = api_app(lambda: filled, lambda: filled.api_keys, tokens=None, local=False, hosts=None, requests_per_minute=2)
+    hasty = key_of("hasty")  # of their own: what they used up nobody else of this store is short of
     with serving(app) as address:
-        answers = [httpx.get(f"{address}/api/me") for _ in range(3)]
+        answers = [httpx.get(f"{address}/api/me", headers=hasty) for _ in range(3)]
     assert [one.status_code for one in answers] == [200, 200, 429]
     assert 1 <= int(answers[-1].headers["retry-after"]) <= 31
 
