@@ -6,9 +6,9 @@ import hashlib
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
-from functools import lru_cache
 from pathlib import Path
 from typing import Any, Final
 
@@ -26,6 +26,7 @@ from evals.outcome import Measure
 from evals.run_store import KeptRun, RunFacts, Runs, code_digest
 from evals.systems import QuothSystem, System
 from ingest.access import Reader
+from ingest.catalog import Catalog
 from ingest.errors import UsageError
 
 READERS_KEPT: Final = 64  # whose readable documents are remembered during a run
@@ -122,6 +123,28 @@ def evaluate_answers(quoth: Quoth, path: Path, asking: Asking, options: RunOptio
     return evaluate_cases(quoth, given, asking, options)
 
 
+class Readable:
+    """What readers may read, remembered for a run; looked up anew before anything is called a leak.
+
+    A document may have been added since, which is no leak.
+    """
+
+    def __init__(self, catalog: Catalog, collection: str | None) -> None:
+        self._catalog = catalog
+        self._collection = collection
+        self._seen: dict[Reader, frozenset[object]] = {}
+
+    def all_of(self, reader: Reader, documents: AbstractSet[object]) -> bool:
+        """Whether a reader may read every one of some documents."""
+        if documents <= self._seen.get(reader, frozenset()):
+            return True
+        if len(self._seen) >= READERS_KEPT:
+            self._seen.clear()
+        now = frozenset(one.id for one in self._catalog.documents(reader, self._collection))
+        self._seen[reader] = now
+        return documents <= now
+
+
 def evaluate_cases(quoth: Quoth, given: GivenCases, asking: Asking, options: RunOptions | None = None) -> AnswersRun:
     """As `evaluate_answers`, of cases from elsewhere.
 
@@ -146,10 +169,7 @@ def evaluate_cases(quoth: Quoth, given: GivenCases, asking: Asking, options: Run
             quoth.embedder.embed(["warm"], kind="query")  # loading the model is not a case's latency
         finder = GoldFinder(quoth.catalog, asking.collection)
         gold = {case.id: [finder.locate(one) for one in case.gold] if case.answerable else [] for _, case in waiting}
-        readable = lru_cache(maxsize=READERS_KEPT)(
-            lambda reader: frozenset(one.id for one in quoth.catalog.documents(reader, asking.collection))
-        )
-        runner = CaseRunner(quoth, system, asking.reader, judge, readable)
+        runner = CaseRunner(quoth, system, asking.reader, judge, Readable(quoth.catalog, asking.collection).all_of)
         _work(runs, kept, runner, waiting, gold, done, len(cases), options)
         runs.finish(kept.id)
     return load_run(runs, kept.id)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -41,14 +42,14 @@ class CaseRunner:
     Args:
         reader: who asks the cases that name no groups.
         judge: what says whether citations support sentences.
-        may_read: the ids of the documents in scope that a reader may read.
+        may_read: whether a reader may read all of some documents in scope, by their ids.
     """
 
     quoth: Quoth
     system: System
     reader: Reader
     judge: Checker
-    may_read: Callable[[Reader], frozenset[object]]
+    may_read: Callable[[Reader, AbstractSet[object]], bool]
 
     def run(self, case: Case, gold: Sequence[LocatedGold]) -> CaseRecord:
         """Ask a case, the earlier turns first, and compare what comes with the store and with the gold."""
@@ -125,7 +126,7 @@ class CaseRunner:
             nuggets=said.nuggets,
             context_known=given.context is not None,
             ranked=found is not None and bool(gold),
-            leaked=bool(shown) and not shown <= self.may_read(asker),
+            leaked=not self.may_read(asker, shown),
             confidence=answer.confidence,
             token_f1=token_f1(_spoken(answer.text), case.answer) if case.answerable and case.answer else None,
             conflict=case.answerable and CONFLICT in (case.type, *case.tags),

@@ -22,7 +22,7 @@ from assistant.model import (
     Verdict,
 )
 from evals.answers_report import per_case_json, run_json, run_table, words_of, write_report
-from evals.answers_run import AnswersRun, Asking, evaluate_answers
+from evals.answers_run import AnswersRun, Asking, Readable, evaluate_answers
 from evals.case_run import best_ranks, failure_class, read_again
 from evals.cases import Case, Gold, read_cases
 from evals.claim_judging import judged
@@ -299,3 +299,21 @@ def test_earlier_turns_are_asked_in_the_same_conversation(
     kept = filled.answers.get(asker, AnswerId(run.records[0].answer))
     asked = [one.question for one in filled.answers.conversation(asker, kept.conversation)]
     assert asked == [*case["turns"], case["question"]]  # type: ignore[misc]
+
+
+@pytest.mark.integration
+def test_a_document_that_came_in_between_is_no_leak(quoth: Quoth, folder_of: Callable[..., Path]) -> None:
+    reader = Reader("eve", frozenset())
+    remembered = Readable(quoth.catalog, "between")
+
+    def added(name: str, readers: Sequence[str]) -> DocumentId:
+        folder = folder_of({name: f"What {name} says is known to few.\n"})
+        (receipt,) = quoth.pipeline.add([folder], collection="between", readers=readers)
+        assert receipt.document is not None
+        return receipt.document
+
+    first = added("first.txt", ["everyone"])
+    assert remembered.all_of(reader, {first})
+    later, closed = added("later.txt", ["everyone"]), added("closed.txt", ["board"])
+    assert remembered.all_of(reader, {first, later})
+    assert not remembered.all_of(reader, {first, closed})

@@ -39,9 +39,9 @@ def tables() -> list[str]:
     return sorted(schema.metadata.tables)
 
 
-def test_migrations_make_exactly_the_tables_the_code_names(database_url: str) -> None:
-    database = Database(database_url)
-    database.migrate(ALL_MIGRATIONS)
+def test_migrations_make_exactly_the_tables_the_code_names(empty_database_url: str) -> None:
+    database = Database(empty_database_url)
+    assert database.migrate(ALL_MIGRATIONS) is True
     assert database.migrate(ALL_MIGRATIONS) is False
     ours = {records.answer, run_store.eval_run, reviewing.eval_label, kept_cases.eval_file_case}
     ours |= {run_jobs.eval_job, proposing.eval_proposal, retrieval_store.eval_retrieval}

@@ -126,7 +126,6 @@ class Store:
 @pytest.fixture(scope="module")
 def store(database_url: str) -> Iterator[Store]:
     database = Database(database_url)
-    database.migrate()
     yield Store(database)
     database.close()
 

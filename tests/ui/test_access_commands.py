@@ -7,27 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from ui.command import main
+from tests.shell import Shell
 
 pytestmark = pytest.mark.integration
-
-
-@pytest.fixture
-def shell(environ: dict[str, str], monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]):
-    monkeypatch.delenv("QUOTH_TEST_DATABASE_URL", raising=False)
-    for name, value in environ.items():
-        if name.startswith("QUOTH_"):
-            monkeypatch.setenv(name, value)
-
-    def run(*arguments: str) -> tuple[int, str, str]:
-        capfd.readouterr()
-        try:
-            code = main(list(arguments))
-        except SystemExit as ended:  # argparse
-            code = int(ended.code or 0)
-        return code, *capfd.readouterr()
-
-    return run
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -42,7 +24,7 @@ def lines(text: str) -> list[dict]:
     return [json.loads(line) for line in text.splitlines()]
 
 
-def test_a_member_of_a_member_reads_at_once_and_no_longer_once_taken_out(shell) -> None:
+def test_a_member_of_a_member_reads_at_once_and_no_longer_once_taken_out(shell: Shell) -> None:
     question = ("search", "What colour is the den painted?", "--json")
     assert "ochre" not in shell(*question, "--as", "ada")[1]
     assert shell("groups", "add", "painters", "user:ada", "--json") == (
@@ -65,7 +47,7 @@ def test_a_member_of_a_member_reads_at_once_and_no_longer_once_taken_out(shell) 
     assert shell("documents", "--as", "ada", "--json")[1] == ""
 
 
-def test_a_name_that_may_be_a_slip_is_pointed_out_and_a_wrong_one_refused(shell) -> None:
+def test_a_name_that_may_be_a_slip_is_pointed_out_and_a_wrong_one_refused(shell: Shell) -> None:
     code, _, err = shell("groups", "add", "painters", "bo")
     assert code == 0 and "A person is user:bo" in err
     assert shell("groups", "remove", "painters", "bo")[2] == ""
@@ -73,13 +55,13 @@ def test_a_name_that_may_be_a_slip_is_pointed_out_and_a_wrong_one_refused(shell)
     assert code == 2 and "implied" in err
 
 
-def test_help_teaches_with_examples(shell) -> None:
+def test_help_teaches_with_examples(shell: Shell) -> None:
     assert "quoth groups add staff managers engineering" in shell("groups", "--help")[1]
     assert "quoth groups show ada" in shell("groups", "show", "--help")[1]
     assert "--collection handbook --add interns" in shell("readers", "--help")[1]
 
 
-def test_readers_of_a_collection_are_added_and_taken_away(shell) -> None:
+def test_readers_of_a_collection_are_added_and_taken_away(shell: Shell) -> None:
     code, out, err = shell("readers", "--collection", "rooms", "--add", "guests", "--json")
     assert code == 0 and "2 of 2 documents" in err
     assert lines(out) == [{"collection": "rooms", "added": ["guests"], "removed": [], "documents": 2, "changed": 2}]
@@ -96,6 +78,6 @@ def test_readers_of_a_collection_are_added_and_taken_away(shell) -> None:
     [(), ("den.txt",), ("den.txt", "hr", "--add", "x"), ("--collection", "rooms"), ("--collection", "absent", "--add", "x"),
      ("den.txt", "--collection", "rooms", "--add", "x"), ("--collection", "rooms", "--remove", "staff")],
 )  # fmt: skip
-def test_what_cannot_be_meant_is_refused_with_a_way_out(shell, given) -> None:
+def test_what_cannot_be_meant_is_refused_with_a_way_out(shell: Shell, given) -> None:
     code, out, err = shell("readers", *given)
     assert (code, out) == (2, "") and "." in err

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from ui.command import main, parser
+from tests.shell import Shell
+from ui.command import parser
 
 pytestmark = pytest.mark.integration
 
@@ -24,33 +25,6 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (made / "hr" / "leave.txt").write_text(LEAVE)
     (made / "broken.pdf").write_bytes(b"%PDF-1.4 broken")
     return made
-
-
-class Shell:
-    """Runs commands in this process, with an environment of its own."""
-
-    def __init__(
-        self, environ: dict[str, str], monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
-    ) -> None:
-        monkeypatch.delenv("QUOTH_TEST_DATABASE_URL", raising=False)  # the suite's own; no setting of the product
-        for name, value in environ.items():
-            if name.startswith("QUOTH_"):
-                monkeypatch.setenv(name, value)
-        self._capfd = capfd
-
-    def __call__(self, *arguments: str) -> tuple[int, str, str]:
-        self._capfd.readouterr()
-        try:
-            code = main(list(arguments))
-        except SystemExit as ended:  # argparse
-            code = int(ended.code or 0)
-        out, err = self._capfd.readouterr()
-        return code, out, err
-
-
-@pytest.fixture
-def shell(environ: dict[str, str], monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Shell:
-    return Shell(environ, monkeypatch, capfd)
 
 
 @pytest.fixture(scope="module", autouse=True)

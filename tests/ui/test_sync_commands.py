@@ -22,44 +22,12 @@ from pyftpdlib.authorizers import DummyAuthorizer
 from pyftpdlib.handlers import FTPHandler
 from pyftpdlib.servers import FTPServer
 
-from ui.command import main
+from tests.shell import Shell
 
 pytestmark = pytest.mark.integration
 
 LEAVE = "Parental leave lasts twenty weeks for every parent. It is paid in full.\n"
 WITHIN_S = 120  # for what takes a second or two when the machine has nothing else to do
-
-
-class Shell:
-    """Runs commands in this process, with an environment of its own."""
-
-    def __init__(
-        self, environ: dict[str, str], monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
-    ) -> None:
-        monkeypatch.delenv("QUOTH_TEST_DATABASE_URL", raising=False)
-        for name, value in environ.items():
-            if name.startswith("QUOTH_"):
-                monkeypatch.setenv(name, value)
-        self._capfd = capfd
-
-    def __call__(self, *arguments: str) -> tuple[int, str, str]:
-        self._capfd.readouterr()
-        try:
-            code = main(list(arguments))
-        except SystemExit as ended:  # argparse
-            code = int(ended.code or 0)
-        out, err = self._capfd.readouterr()
-        return code, out, err
-
-    def lines(self, *arguments: str) -> tuple[int, dict[str, dict]]:
-        """The exit code, and what --json prints by source."""
-        code, out, _ = self(*arguments, "--json")
-        return code, {line["source"]: line for line in map(json.loads, out.splitlines())}
-
-
-@pytest.fixture
-def shell(environ: dict[str, str], monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Shell:
-    return Shell(environ, monkeypatch, capfd)
 
 
 # -- folders -----------------------------------------------------------------------------------------------------------

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -12,20 +10,23 @@ from pathlib import Path
 import pytest
 
 from evals.bench.loopback_model import LoopbackModel
+from tests.shell import Shell
 
 pytestmark = pytest.mark.integration
 
 
-def test_usage_shows_what_questions_cost(environ: dict[str, str], folder_of: Callable[..., Path]) -> None:
+def test_usage_shows_what_questions_cost(
+    shell: Shell, monkeypatch: pytest.MonkeyPatch, folder_of: Callable[..., Path]
+) -> None:
     folder = folder_of({"leave.txt": "Parental leave lasts twenty weeks for every parent.\n"})
 
     def quoth(*arguments: str, code: int = 0, **settings: str) -> str:
-        done = subprocess.run(
-            [sys.executable, "-m", "ui.command", *arguments],
-            env={**environ, **settings}, capture_output=True, text=True, timeout=300,
-        )  # fmt: skip
-        assert done.returncode == code, done.stderr
-        return done.stdout if code == 0 else done.stderr
+        with monkeypatch.context() as patch:
+            for name, value in settings.items():
+                patch.setenv(name, value)
+            ended, out, err = shell(*arguments)
+        assert ended == code, err
+        return out if code == 0 else err
 
     quoth("add", str(folder))
     assert json.loads(quoth("usage", "--json")) == {

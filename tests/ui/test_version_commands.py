@@ -1,25 +1,23 @@
-"""The commands about versions, properties, attention and removal, as processes."""
+"""The commands about versions, properties, attention and removal."""
 
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from tests.shell import Shell
+
 pytestmark = pytest.mark.integration
 
 
-def test_a_documents_life_from_the_command_line(environ: dict[str, str], folder_of: Callable[..., Path]) -> None:
+def test_a_documents_life_from_the_command_line(shell: Shell, folder_of: Callable[..., Path]) -> None:
     def run(*arguments: str, code: int = 0) -> str:
-        done = subprocess.run(
-            [sys.executable, "-m", "ui.command", *arguments], env=environ, capture_output=True, text=True, timeout=120
-        )
-        assert done.returncode == code, done.stderr
-        return done.stdout if code in (0, 1) else done.stderr
+        ended, out, err = shell(*arguments)
+        assert ended == code, err
+        return out if code in (0, 1) else err
 
     run("add", str(folder_of({"leave.txt": "Leave\n\nNew parents take 16 weeks of leave.\n"})))
     run("add", str(folder_of({"leave.txt": "Leave\n\nNew parents take 20 weeks of leave.\n"})))
