@@ -109,9 +109,7 @@ class Pipeline:
     ) -> Generator[Receipt]:
         """As `add`, for inputs that each say who may read them."""
         batch = uuid.uuid4()
-        if priority is None:
-            priority = FEW if len(inputs) <= A_FEW else BULK
-        rank = priority
+        rank = _rank(inputs) if priority is None else priority
         yield from self._finished(
             batch,
             (
@@ -142,19 +140,29 @@ class Pipeline:
         yield from self._finished(batch, iter([tickets]), progress or (lambda *_: None), by)
 
     def hand_over(
-        self, inputs: Sequence[Input], *, by: Reader, priority: int, batch: UUID | None = None
+        self,
+        inputs: Sequence[Input],
+        *,
+        by: Reader,
+        priority: int | None = None,
+        batch: UUID | None = None,
+        work_here: bool = True,
     ) -> tuple[UUID, list[Receipt]]:
         """Queue files and return at once: their batch, and the receipts of those that need no work.
 
         Args:
+            priority: as `add`.
             batch: the one they will be; None makes one.
+            work_here: whether this process begins to work where no worker lives.
         """
         batch = batch or uuid.uuid4()
+        rank = _rank(inputs) if priority is None else priority
         done: list[Receipt] = []
         for at in range(0, len(inputs), HANDED_AT_ONCE):
-            tickets = self._hand_over(inputs[at : at + HANDED_AT_ONCE], batch, by, priority)
+            tickets = self._hand_over(inputs[at : at + HANDED_AT_ONCE], batch, by, rank)
             done.extend(ticket for ticket in tickets if isinstance(ticket, Receipt))
-        self.ensure_worker()
+        if work_here:
+            self.ensure_worker()
         return batch, done
 
     def _hand_over(self, inputs: Sequence[Input], batch: UUID, by: Reader, priority: int) -> list[Receipt | UUID]:
@@ -317,12 +325,13 @@ class Pipeline:
 
     def ensure_worker(self) -> None:
         """Work in this process when no process does."""
-        if self._worker.running:
-            return
-        with self._database.working() as connection:
-            alive = queueing.worker_alive(connection)
-        if not alive:
+        if not self._worker.running and not self.worker_lives():
             self._worker.start()
+
+    def worker_lives(self) -> bool:
+        """Whether any process takes files from the queue."""
+        with self._database.working() as connection:
+            return queueing.worker_alive(connection)
 
     def merge(self) -> int:
         """Merge small segments of postings at once, where no worker may live to do it; returns how many went."""
@@ -454,6 +463,10 @@ class Pipeline:
             if documents:
                 self._intake.submit_documents(documents, kind, batch=uuid.uuid4())  # type: ignore[arg-type]
         return len(stale) + len(lacking)
+
+
+def _rank(inputs: Sequence[Input]) -> int:
+    return FEW if len(inputs) <= A_FEW else BULK
 
 
 def _refused(name: Identity) -> Receipt:

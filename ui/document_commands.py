@@ -5,8 +5,9 @@ from __future__ import annotations
 import argparse
 import sys
 import time
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import closing, contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 from rich.console import Console
@@ -16,6 +17,7 @@ from assistant.wire import document_json, receipt_json
 from ingest.access import LOCAL, group_names
 from ingest.errors import UsageError
 from ingest.model import Receipt
+from ingest.pipeline import Input, discover
 from ui.command_line import (
     asking_options,
     command,
@@ -34,15 +36,19 @@ def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
         help="add files and folders and wait until they can be searched",
         example="""
             quoth add handbook/ minutes.pdf
-            quoth add salaries.xlsx --readers hr,board --owner "HR office" --json""",
+            quoth add salaries.xlsx --readers hr,board --owner "HR office" --json
+            quoth add archive/ --detach && quoth jobs""",
         more="""
             A file whose bytes did not change is left alone; a changed one becomes a new version, and only chunks
-            whose text changed are embedded again. A file that fails is named with its reason, and the rest goes on.""",
+            whose text changed are embedded again. A file that fails is named with its reason, and the rest goes on.
+            With --detach the files are copied into the queue and the command ends: a worker (`quoth up`, `quoth
+            worker`) takes them from there, and `quoth jobs` shows how far they are.""",
     )
     add.add_argument("paths", nargs="+", metavar="PATH", type=Path)
     add.add_argument("--collection", metavar="NAME", default="default")
     add.add_argument("--readers", metavar="GROUP[,GROUP]", help="who may read (new documents: everyone)")
     add.add_argument("--owner", metavar="NAME", help="who answers for the documents")
+    add.add_argument("--detach", action="store_true", help="leave the work to a worker and do not wait for it")
     json_option(add)
     add.set_defaults(run=run_add)
 
@@ -90,18 +96,37 @@ def run_add(arguments: argparse.Namespace) -> int:
     readers = None if arguments.readers is None else group_names(arguments.readers)
     if not arguments.collection.strip() or arguments.collection.startswith("eval-"):
         raise UsageError(f"{arguments.collection!r} cannot be a collection's name. Choose another.")
+    given = None if readers is None else tuple(readers)
+    inputs = [
+        replace(one, readers=given, owner=arguments.owner) for one in discover(arguments.paths, arguments.collection)
+    ]
+    if arguments.detach:
+        return leave_to_worker(inputs, as_json=arguments.json)
     with open_store() as quoth, progress_bar("Adding") as report:
-        receipts = quoth.pipeline.add(
-            arguments.paths,
-            collection=arguments.collection,
-            readers=readers,
-            owner=arguments.owner,
-            progress=report,
-        )
-        return print_receipts(receipts, as_json=arguments.json)
+        return print_receipts(quoth.pipeline.add_inputs(inputs, progress=report), as_json=arguments.json)
 
 
-def print_receipts(receipts: Generator[Receipt], *, as_json: bool) -> int:
+def leave_to_worker(inputs: Sequence[Input], *, as_json: bool) -> int:
+    """Queue files; one line for each: `queued`, or what became of one that needs no work."""
+    with open_store() as quoth:
+        _, receipts = quoth.pipeline.hand_over(inputs, by=LOCAL, work_here=False)
+        lives = quoth.pipeline.worker_lives()
+    done = {(one.collection, one.source) for one in receipts}
+    waiting = [one.identity for one in inputs if (one.identity.collection, one.identity.source) not in done]
+    code = print_receipts((one for one in receipts), as_json=as_json, timed=False)
+    for one in waiting:
+        if as_json:
+            print_json({"source": one.source, "collection": one.collection, "status": "queued"})
+        else:
+            print(f"{'queued':9}  {one.source}")
+    if waiting and not lives:
+        print("No worker is running, so they wait. Start one: quoth up, or quoth worker", file=sys.stderr)
+    elif waiting:
+        print("A worker takes them from here. quoth jobs shows how far they are.", file=sys.stderr)
+    return code
+
+
+def print_receipts(receipts: Generator[Receipt], *, as_json: bool, timed: bool = True) -> int:
     """One line per document as it is done; 1 when some failed."""
     counts: dict[str, int] = {}
     started = time.monotonic()
@@ -112,7 +137,7 @@ def print_receipts(receipts: Generator[Receipt], *, as_json: bool) -> int:
                 print_json(receipt_json(receipt))
             else:
                 print(receipt_line(receipt), flush=True)
-    if not as_json:
+    if timed and not as_json:
         total = ", ".join(f"{count} {status}" for status, count in counts.items()) or "nothing to do"
         print(f"{total} in {time.monotonic() - started:.1f} s", file=sys.stderr)
     return 1 if counts.get("failed") else 0

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 import streamlit as st
 
 from ingest.access import Reader
+from ingest.batch_embedding import SHARE
 from ingest.document_list import Wanted, list_documents, work_of
 from ingest.errors import QuothError
 from ingest.intake import REBUILD
@@ -29,7 +30,9 @@ def confirm_reindexing(quoth: Quoth, reader: Reader, wanted: Wanted) -> None:
         st.error(wording.literal(wording.error_words(error)))
         return
     space = quoth.embedder.space
-    st.markdown(wording.literal(wording.work_words(work, embedding_cost_usd(space, work.tokens), space)))
+    least = quoth.settings.batch_from
+    cost_usd = embedding_cost_usd(space, work.tokens, batched=least is not None and work.chunks >= least)
+    st.markdown(wording.literal(wording.work_words(work, cost_usd, space)))
     with st.container(horizontal=True, horizontal_alignment="right"):
         if st.button("Not now", key="keep-index"):
             st.rerun()
@@ -46,8 +49,12 @@ def confirm_reindexing(quoth: Quoth, reader: Reader, wanted: Wanted) -> None:
             acting(begin, "They are being read again, after everything else; see above how far it is.")
 
 
-def embedding_cost_usd(space: str, tokens: int) -> float | None:
-    """What a service asks for embedding so many tokens: 0 for a model that runs here, None for an unknown price."""
+def embedding_cost_usd(space: str, tokens: int, *, batched: bool = False) -> float | None:
+    """What a service asks for embedding so many tokens: 0 for a model that runs here, None for an unknown price.
+
+    Args:
+        batched: by the Batch API, at its share of the price.
+    """
     scheme, _, rest = space.partition(":")
     if scheme != "openai":
         return 0.0
@@ -57,4 +64,4 @@ def embedding_cost_usd(space: str, tokens: int) -> float | None:
         price = calc_price(Usage(input_tokens=tokens), model_ref=rest.rsplit("/", 1)[0], provider_id="openai")
     except LookupError:
         return None
-    return float(price.total_price)
+    return float(price.total_price) * (SHARE if batched else 1)

@@ -5,10 +5,13 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from assistant.bootstrap import Quoth
 from tests.shell import Shell
 from ui.command import parser
 
@@ -250,3 +253,25 @@ def _commands() -> list[list[str]]:
 def test_every_command_teaches_itself_with_an_example(shell: Shell, command: list[str]) -> None:
     code, out, _ = shell(*command, "--help")
     assert code == 0 and "example:" in out and "quoth " in out
+
+
+def test_files_left_to_a_worker_are_there_once_one_has_worked(
+    shell: Shell, quoth: Quoth, folder_of: Callable[..., Path]
+) -> None:
+    root = folder_of({"harbour.txt": "The harbour closes its gates at ten.\n"})
+    code, out, err = shell("add", str(root), "--collection", "left", "--detach")
+    assert (code, out) == (0, "queued     harbour.txt\n") and "quoth up, or quoth worker" in err
+    assert "harbour" not in shell("documents", "--json")[1]
+    quoth.worker.start()
+    try:
+        while quoth.intake.progress().waiting + quoth.intake.progress().running:
+            time.sleep(0.05)
+        code, out, err = shell("add", str(root), str(folder_of({"quay.txt": "The quay is long.\n"})), "--collection",
+                               "left", "--detach", "--json")  # fmt: skip
+    finally:
+        quoth.worker.stop()
+    assert [(one["source"], one["status"]) for one in map(json.loads, out.splitlines())] == [
+        ("harbour.txt", "unchanged"), ("quay.txt", "queued"),
+    ]  # fmt: skip
+    assert code == 0 and "quoth jobs" in err
+    assert "gates at ten" in shell("search", "When does the harbour close?", "--json")[1]

@@ -430,4 +430,5 @@ def test_what_embedding_costs() -> None:
     assert embedding_cost_usd("all-MiniLM-L6-v2@8199be6f/384", 10**9) == 0.0
     price = embedding_cost_usd("openai:text-embedding-3-small/1536", 1_000_000)
     assert price is not None and price > 0
+    assert embedding_cost_usd("openai:text-embedding-3-small/1536", 1_000_000, batched=True) == price / 2
     assert embedding_cost_usd("openai:no-such-model/12", 1000) is None
