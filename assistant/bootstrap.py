@@ -95,7 +95,13 @@ ALL_MIGRATIONS: Final = (
 class Quoth:
     """Everything of one store, wired. Close it, or use it in a `with`."""
 
-    def __init__(self, settings: Settings, environ: Mapping[str, str], say: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        environ: Mapping[str, str],
+        say: Callable[[str], None],
+        parser: Parser | None = None,
+    ) -> None:
         self.settings = settings
         self._closers: list[Callable[[], None]] = []
         self._cluster: postgres.Cluster | None = None
@@ -113,7 +119,8 @@ class Quoth:
             else make_url(url).set(username=None, password=None, query={}).render_as_string()
         )
         self.database = Database(url, audit.Trail.opened(settings.home, environ.get("QUOTH_AUDIT_KEY"), store))
-        self.parser = Parser(ParserLimits())
+        self.parser = parser or Parser(ParserLimits())
+        self._owns_parser = parser is None
         try:
             if self.database.migrate(ALL_MIGRATIONS):
                 say("Database prepared")
@@ -410,7 +417,8 @@ class Quoth:
 
     def rest(self) -> None:
         """Give back the memory that only adding and asking need; either takes it again."""
-        self.parser.close()
+        if self._owns_parser:
+            self.parser.close()
         for space in (self.spaces.active, self.spaces.wanted):
             if isinstance(space.embedder, (OnnxEmbedder, MultilingualEmbedder)):
                 space.embedder.release()
@@ -428,7 +436,8 @@ class Quoth:
                 self.rest()
         while self._closers:
             self._closers.pop()()
-        self.parser.close()
+        if self._owns_parser:
+            self.parser.close()
         self.database.close()
         if self._cluster is not None:
             self._cluster = None  # and with it this process' lease
@@ -443,17 +452,20 @@ class Quoth:
         self.close()
 
 
-def open_quoth(environ: Mapping[str, str], *, say: Callable[[str], None] = lambda text: None) -> Quoth:
+def open_quoth(
+    environ: Mapping[str, str], *, say: Callable[[str], None] = lambda text: None, parser: Parser | None = None
+) -> Quoth:
     """Open the store that the environment names, starting and preparing what is needed.
 
     Args:
         say: told in words what takes its time.
+        parser: one that several stores of this process share, and that outlives them; None: one of its own.
 
     Raises:
         ConfigurationError: a setting is wrong.
         ServiceError: the database cannot be reached or started.
     """
-    return Quoth(Settings.from_env(environ), environ, say)
+    return Quoth(Settings.from_env(environ), environ, say, parser)
 
 
 def restore_store(

@@ -15,6 +15,7 @@ from sqlalchemy.pool import NullPool
 
 if TYPE_CHECKING:
     from assistant.bootstrap import Quoth
+    from ingest.parser import Parser
     from tests.shell import Shell
 
 
@@ -95,11 +96,20 @@ def environ(database_url: str, tmp_path_factory: pytest.TempPathFactory) -> dict
     return {**kept, "QUOTH_HOME": str(tmp_path_factory.mktemp("home")), "QUOTH_DATABASE_URL": database_url}
 
 
+@pytest.fixture(scope="session")
+def shared_parser() -> Iterator[Parser]:
+    """One process that reads files, for all stores of this process: starting it takes seconds."""
+    from ingest.parser import Parser, ParserLimits
+
+    with Parser(ParserLimits()) as shared:
+        yield shared
+
+
 @pytest.fixture(scope="module")
-def quoth(environ: dict[str, str]) -> Iterator[Quoth]:
+def quoth(environ: dict[str, str], shared_parser: Parser) -> Iterator[Quoth]:
     from assistant.bootstrap import open_quoth  # here: tests of single modules need none of it
 
-    with open_quoth(environ) as opened:
+    with open_quoth(environ, parser=shared_parser) as opened:
         yield opened
 
 

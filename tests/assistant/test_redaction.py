@@ -11,6 +11,7 @@ from assistant.bootstrap import Quoth, open_quoth
 from assistant.model import Answer
 from evals.bench.loopback_model import LoopbackModel
 from ingest.access import LOCAL
+from ingest.parser import Parser
 
 pytestmark = pytest.mark.integration
 
@@ -37,7 +38,9 @@ def model() -> Iterator[LoopbackModel]:
 
 
 @pytest.fixture(scope="module")
-def remote(environ: dict[str, str], model: LoopbackModel, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Quoth]:
+def remote(
+    environ: dict[str, str], model: LoopbackModel, shared_parser: Parser, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Quoth]:
     """A store whose embedder, re-ranker and answers all come from elsewhere."""
     folder = tmp_path_factory.mktemp("harbour")
     (folder / "desk.txt").write_text(TEXT)
@@ -45,7 +48,7 @@ def remote(environ: dict[str, str], model: LoopbackModel, tmp_path_factory: pyte
         "OPENAI_API_KEY": "sk-loopback", "OPENAI_BASE_URL": model.base_url, "QUOTH_MODELS": "gpt-6.1-terra",
         "QUOTH_EMBEDDER": "openai:text-embedding-3-small:256", "QUOTH_RERANKER": "chat",
     }  # fmt: skip
-    with open_quoth({**environ, **more}) as opened:
+    with open_quoth({**environ, **more}, parser=shared_parser) as opened:
         (receipt,) = opened.pipeline.add([folder])
         assert receipt.status == "added", receipt
         yield opened

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,9 +13,8 @@ from ingest.parser import Parser
 
 
 @pytest.fixture(scope="module")
-def parser() -> Iterator[Parser]:
-    with Parser() as opened:
-        yield opened
+def parser(shared_parser: Parser) -> Parser:
+    return shared_parser
 
 
 def exact(parser: Parser, file: Path, shift: float = 0.0, words: tuple[str, str] = ("", "")) -> float:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import zipfile
-from collections.abc import Iterator
 from pathlib import Path
 
 import docx
@@ -32,9 +31,8 @@ _FRAMES = {
 
 
 @pytest.fixture(scope="module")
-def parser() -> Iterator[Parser]:
-    with Parser() as opened:
-        yield opened
+def parser(shared_parser: Parser) -> Parser:
+    return shared_parser
 
 
 @pytest.mark.parametrize("name", _FRAMES)

@@ -22,9 +22,8 @@ SENTENCE = "Everyone who works here for more than six months may take five days 
 
 
 @pytest.fixture(scope="module")
-def parser() -> Iterator[Parser]:
-    with Parser() as opened:
-        yield opened
+def parser(shared_parser: Parser) -> Parser:
+    return shared_parser
 
 
 @pytest.fixture(scope="module")

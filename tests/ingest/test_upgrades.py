@@ -19,6 +19,7 @@ from ingest.access import LOCAL
 from ingest.database import LOCK_WAIT_S, MIGRATIONS, PROVISION, Database
 from ingest.errors import ConfigurationError
 from ingest.originals import Originals
+from ingest.parser import Parser
 
 pytestmark = pytest.mark.integration
 
@@ -190,9 +191,9 @@ def columns_of(found: dict[tuple[str, ...], tuple[object, ...]]) -> dict[str, li
 
 
 @pytest.fixture
-def own(empty: str, environ: dict[str, str], tmp_path: Path) -> Iterator[Quoth]:
+def own(empty: str, environ: dict[str, str], shared_parser: Parser, tmp_path: Path) -> Iterator[Quoth]:
     settings = {"QUOTH_HOME": str(tmp_path / "home"), "QUOTH_DATABASE_URL": empty, "QUOTH_RERANKER": "none"}
-    with open_quoth({**environ, **settings}) as quoth:
+    with open_quoth({**environ, **settings}, parser=shared_parser) as quoth:
         yield quoth
 
 
