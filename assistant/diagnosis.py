@@ -86,7 +86,9 @@ def diagnose(settings: Settings, environ: Mapping[str, str]) -> Iterator[Check]:
 
 
 def worker_alive(settings: Settings, environ: Mapping[str, str]) -> Check:
-    """Whether some process takes files in, as a health check of containers asks; quick, and prepares nothing.
+    """Whether some process takes files in, and none of this machine is paused or hangs; quick, and prepares nothing.
+
+    A health check of a container asks this: another machine's worker does not make this one's well.
 
     Raises:
         ConfigurationError: there is no database server that could be asked.
@@ -96,9 +98,13 @@ def worker_alive(settings: Settings, environ: Mapping[str, str]) -> Check:
     database = Database(settings.database_url)
     try:
         with database.working() as connection:
-            alive = queueing.worker_alive(connection)
+            seen = queueing.workers(connection)
     finally:
         database.close()
+    silent = [one for one in seen if not one.alive]
+    if any(one.machine in (queueing.this_machine(), "") for one in silent):
+        return Check("worker", False, "; ".join(store_checks.told(one) for one in silent), store_checks.cure_of(silent))
+    alive = len(seen) > len(silent)
     return Check("worker", alive, "alive" if alive else "none alive", "Start `quoth up` or `quoth worker`.")
 
 

@@ -189,9 +189,9 @@ def vector_index(database: Database, space: int, dimensions: int) -> Check:
 
 
 def queue(database: Database) -> Iterator[Check]:
-    """Files that wait for nobody, and files that failed for no fault of theirs."""
+    """Files that wait for nobody, workers that do not work, and files that failed for no fault of theirs."""
     with database.working() as connection:
-        alive = queueing.worker_alive(connection)
+        seen = queueing.workers(connection)
         waiting, oldest_s, failed = connection.execute(
             text(
                 "select count(*) filter (where state in ('waiting', 'running')),"
@@ -199,18 +199,36 @@ def queue(database: Database) -> Iterator[Check]:
                 " count(*) filter (where state = 'failed' and receipt->>'reason' is null) from intake"
             )
         ).one()
+    alive, silent = [one for one in seen if one.alive], [one for one in seen if not one.alive]
     stuck = waiting and not alive and float(oldest_s) > WAITED_S
     yield Check(
         "worker",
-        not stuck,
-        f"{'alive' if alive else 'none alive'}, {waiting} files wait",
-        "Nobody takes these files in. Start `quoth up` or `quoth worker`.",
+        not stuck and not silent,
+        f"{'alive' if alive else 'none alive'}, {waiting} files wait" + "".join(f"; {told(one)}" for one in silent),
+        cure_of(silent) if silent else "Nobody takes these files in. Start `quoth up` or `quoth worker`.",
     )
     yield Check(
         "failed files",
         not failed,
         f"{failed} failed because a service did not answer" if failed else "none failed for want of a service",
         "See why with `quoth jobs`, mend that service, then `quoth jobs --retry JOB`.",
+    )
+
+
+def told(worker: queueing.Worker) -> str:
+    """One that is silent, so that its operator finds it."""
+    where = f"process {worker.process} on {worker.machine}" if worker.process else "one that this login may not see"
+    silent = f"for {worker.silent_s:.0f} s" if worker.silent_s is not None else "so long that it was struck off"
+    return f"{where} holds the place of a worker and has been silent {silent}"
+
+
+def cure_of(silent: list[queueing.Worker]) -> str:
+    """What to do about workers that are silent."""
+    numbers = " ".join(one.process for one in silent if one.process)
+    return (
+        f"It is paused or hangs. Let it go on (kill -CONT {numbers or 'PROCESS'}, or wake its machine), or end it "
+        f"(kill -9 {numbers or 'PROCESS'}): nothing is lost, what it had begun goes on elsewhere. Then start "
+        "`quoth worker`, where no worker is alive."
     )
 
 

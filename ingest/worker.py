@@ -34,8 +34,6 @@ WAIT_S: Final = 3  # before the second, 6 before the third ...
 RESCUE_EVERY_S: Final = 3.0
 REQUEUE_EVERY_S: Final = 30.0
 LOOK_EVERY_S: Final = 0.5  # for jobs that were put back; new ones are announced
-HEARTBEAT_S: Final = 5.0
-STALLED_S: Final = 30.0
 IDLE_S: Final = 30.0
 STOP_TIMEOUT_S: Final = 20.0
 LONGEST_PAUSE_S: Final = 10.0  # between starts that come to nothing
@@ -195,7 +193,7 @@ class Worker:
             for task in serving:
                 if not task.cancelled():
                     task.result()  # raises what ended it
-            raise ServiceError("The connection that shows that this worker lives was lost.")
+            raise ServiceError("This worker cannot be seen to live any more.")
 
     def _register(self, app: procrastinate.App) -> None:
 
@@ -302,6 +300,6 @@ async def _serve(app: procrastinate.App, queue: str, concurrency: int) -> None:
         install_signal_handlers=False,
         fetch_job_polling_interval=LOOK_EVERY_S,
         delete_jobs="successful",
-        update_heartbeat_interval=HEARTBEAT_S,
-        stalled_worker_timeout=STALLED_S,
+        update_heartbeat_interval=queueing.HEARTBEAT_S,
+        stalled_worker_timeout=queueing.SILENT_S,
     )

@@ -210,6 +210,8 @@ def run_doctor(arguments: argparse.Namespace) -> int:
     if arguments.worker:
         check = worker_alive(settings, os.environ)
         print(check.detail)
+        if not check.ok:
+            say(check.cure)
         return 0 if check.ok else 3
     checks = list(diagnose(settings, os.environ))
     if arguments.json:
