@@ -17,7 +17,6 @@ import tarfile
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO, Any, Final
 from uuid import UUID
@@ -80,7 +79,7 @@ def backup(
     try:
         with os.fdopen(descriptor, "wb") as out, tempfile.TemporaryDirectory(dir=file.resolve().parent) as scratch:
             dump = Path(scratch) / DUMP
-            made_at = datetime.now(UTC).isoformat()
+            made_at = database.now().isoformat()  # what was removed later is told by the same clock
             say("Dumping the database")
             _run("pg_dump", database.url, "--format=custom", "--role=quoth_backup", f"--file={dump}")
             with database.working() as connection:

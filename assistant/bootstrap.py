@@ -6,7 +6,6 @@ import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict
-from datetime import date
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, Self
@@ -370,7 +369,7 @@ class Quoth:
     def offers(self, question: str, reader: Reader) -> list[Offer]:
         """Ways to narrow the search that the question's own words suggest."""
         names = names_in_use(self.database, reader)
-        return offers(question, collections=names.collections, owners=names.owners, today=date.today())
+        return offers(question, collections=names.collections, owners=names.owners, today=self.database.now().date())
 
     def ready(self) -> None:
         """

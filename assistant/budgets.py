@@ -10,7 +10,7 @@ import math
 import uuid
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Final
 from uuid import UUID
 
@@ -115,15 +115,15 @@ class Budgets:
     """The limits and the record of calls of one store; threads and processes share them.
 
     Args:
-        now: the time of day, with a zone.
+        now: the time of day, with a zone; None: by the database's clock, whatever this machine believes.
     """
 
     def __init__(
-        self, database: Database, limits: Sequence[Limit], *, now: Callable[[], datetime] = lambda: datetime.now(UTC)
+        self, database: Database, limits: Sequence[Limit], *, now: Callable[[], datetime] | None = None
     ) -> None:
         self._database = database
         self._limits = limits
-        self._now = now
+        self._now = now or database.now
 
     def reserve(
         self, reader: Reader, purpose: str, model: str, answer: AnswerId | None, *, tokens: int,

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, date, datetime
+from datetime import date
 from typing import Annotated, Any, Final
 
 from pydantic import BaseModel, ConfigDict, StringConstraints, ValidationError
@@ -227,7 +227,7 @@ class ReadersTools:
             raise _Wrong("Not called: no passage or document with that id was given to you.")
         id = passage.document if passage else self._documents[number]
         document = documents_by_id(self._database, self._reader, [id]).get(id)
-        if document is None or not _in_force(document):
+        if document is None or not _in_force(document, self._database.now().date()):
             raise _Wrong("It cannot be opened. Answer from the passages that you have.")
         text = self._catalog.text(self._reader, id, document.version)
         elements = self._catalog.elements(self._reader, id, document.version)
@@ -269,7 +269,9 @@ class ReadersTools:
         within = None
         if self._narrowing:
             within = set(documents_of(self._database, self._reader, self._narrowing, self._collection))
-        shown = [one for one in listing.documents if _in_force(one) and (within is None or one.id in within)][:LISTED]
+        today = self._database.now().date()
+        found = [one for one in listing.documents if _in_force(one, today)]
+        shown = [one for one in found if within is None or one.id in within][:LISTED]
         lines = []
         for document in shown:
             if document.id not in self._documents:
@@ -341,8 +343,7 @@ def _holds(one: Passage, other: Passage) -> bool:
     return same and one.start <= other.start and other.end <= one.end
 
 
-def _in_force(document: Document, today: date | None = None) -> bool:
-    today = today or datetime.now(UTC).date()
+def _in_force(document: Document, today: date) -> bool:
     begun = document.effective_from is None or document.effective_from <= today
     return begun and (document.expires_on is None or document.expires_on > today)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 from urllib.parse import urlsplit
@@ -22,7 +22,7 @@ ALGORITHMS: Final = ["RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES25
 TIMEOUT_S: Final = 5.0
 KEYS_KEPT_S: Final = 3600.0
 ASKED_AGAIN_S: Final = 30.0  # at the soonest, for a key that is not among those known
-LEEWAY_S: Final = 30
+LEEWAY_S: Final = 60  # that the provider's clock may be apart from the database's
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,10 +104,15 @@ def sign_in_from(environ: Mapping[str, str]) -> SignIn | None:
 
 
 class BearerTokens:
-    """Checks access tokens of one identity provider. Its public keys are asked for when needed, and kept."""
+    """Checks access tokens of one identity provider. Its public keys are asked for when needed, and kept.
 
-    def __init__(self, sign_in: SignIn) -> None:
+    Args:
+        now_s: Unix time; a door gives the database's, so that a token ends at the same moment at all of them.
+    """
+
+    def __init__(self, sign_in: SignIn, now_s: Callable[[], float] = time.time) -> None:
         self._sign_in = sign_in
+        self._now_s = now_s
         self._lock = threading.Lock()
         self._keys: KeySet | None = None
         self._asked_at = float("-inf")
@@ -129,6 +134,7 @@ class BearerTokens:
             except (JoseError, ValueError) as error:
                 raise NotSignedIn("This token is not one of the identity provider's.") from error
         registry = jwt.JWTClaimsRegistry(
+            now=int(self._now_s()),
             leeway=LEEWAY_S,
             iss={"essential": True, "value": self._sign_in.issuer},
             aud={"essential": True, "value": self._sign_in.audience},

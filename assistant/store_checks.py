@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 OLDEST_SERVER: Final = 150_000  # as server_version_num; null treatment and security_invoker views came with it
 OLDEST_VECTOR: Final = (0, 8)  # iterative scans
-SKEW_S: Final = 5.0  # tokens, limits and retention compare the two clocks
+SKEW_S: Final = 5.0  # what processes share goes by the database's clock, their logs by their own
 OLD_BACKUP: Final = timedelta(days=7)
 WAITED_S: Final = 60.0
 SAMPLED_ORIGINALS: Final = 200
@@ -167,7 +167,8 @@ def clocks(database: Database, now: Callable[[], datetime]) -> Check:
         "clocks",
         apart_s <= SKEW_S,
         f"{apart_s:.1f} s apart" if apart_s else "this machine and the database agree",
-        "Let both machines keep time (chrony, systemd-timesyncd): tokens, limits and retention compare the two.",
+        "Let both machines keep time (chrony, systemd-timesyncd): what they share goes by the database's clock, so "
+        "that one first; logs and traces by this machine's.",
     )
 
 

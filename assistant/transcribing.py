@@ -68,7 +68,7 @@ class Transcriber:
             ServiceError: the model does not answer, or a limit leaves too little for it.
             ConfigurationError: the model does not exist, or its price is not known while money is limited.
         """
-        reader.must_hold()
+        reader.must_hold(self._database.now().timestamp() if self._database is not None else time.time())
         seconds = seconds_of(recording)
         tokens = math.ceil(seconds * TOKENS_PER_S)
         deadline = time.monotonic() + self._deadline_s

@@ -7,7 +7,6 @@ Two walls stand behind each other. Every query names `readable(...)` explicitly,
 from __future__ import annotations
 
 import re
-import time
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -29,12 +28,15 @@ class Reader:
     operator: str | None = None  # who acts in this reader's name, for the audit
     until: float | None = field(default=None, compare=False)  # Unix time when the session ends that vouches for them
 
-    def must_hold(self) -> None:
+    def must_hold(self, now_s: float) -> None:
         """
+        Args:
+            now_s: Unix time by the database's clock.
+
         Raises:
             SessionEnded: their session has ended since.
         """
-        if self.until is not None and time.time() > self.until:
+        if self.until is not None and now_s > self.until:
             raise SessionEnded(SESSION_ENDED)
 
     @property

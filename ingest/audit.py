@@ -68,7 +68,8 @@ def record(
     Raises:
         SessionEnded: who acts is nobody any more, and with this what they did is undone.
     """
-    reader.must_hold()
+    if reader.until is not None:
+        reader.must_hold(float(connection.execute(text("select extract(epoch from clock_timestamp())")).scalar_one()))
     event = Event(reader.name, reader.operator, action, subject, json.dumps(dict(detail)))
     connection.info.setdefault(PENDING, []).append(event)
 

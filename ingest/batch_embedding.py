@@ -18,7 +18,7 @@ import threading
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Any, Final
 from uuid import UUID
 
@@ -241,7 +241,7 @@ class BatchEmbedding:
     # -- waiting and bringing home -----------------------------------------------------------------------------------
 
     def _look(self, batch: Row[Any]) -> None:
-        now = datetime.now(UTC)
+        now = self._database.now()
         if batch.looked_at is not None and (now - batch.looked_at).total_seconds() < self._look_every_s:
             return
         try:
@@ -325,7 +325,7 @@ class BatchEmbedding:
             self._batches.forget(batch.files)
         except (CallFailed, ConfigurationError) as error:
             self._note(batch.id, detail=str(error))
-            if datetime.now(UTC) - batch.ended_at < FILES_TRIED_FOR:
+            if self._database.now() - batch.ended_at < FILES_TRIED_FOR:
                 return
         self._note(batch.id, state="settled")
 

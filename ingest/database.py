@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from datetime import datetime
 from pathlib import Path
 from typing import Final, Literal
 
@@ -21,6 +22,7 @@ from sqlalchemy.pool import ConnectionPoolEntry, NullPool, PoolProxiedConnection
 from ingest.access import Reader
 from ingest.audit import PENDING, Trail
 from ingest.errors import ConfigurationError, NoRoom, ServiceError
+from ingest.store_clock import StoreClock
 from ingest.unanswered import Unanswered
 
 Role = Literal["owner", "worker", "reader"]
@@ -74,6 +76,7 @@ class Database:
         self._engines: dict[Role, Engine] = {}
         self._stuck = Unanswered(self.conninfo)
         self._trail = trail
+        self.now = StoreClock(self._clock)  # the time of day that all processes of the store agree on
 
     @property
     def trail(self) -> Trail:
@@ -176,6 +179,11 @@ class Database:
         except PoolTimeout as error:
             raise ServiceError("The database is too busy: no connection came free. Try again in a moment.") from error
 
+    def _clock(self) -> datetime:
+        with self.working() as connection:
+            at: datetime = connection.execute(text("select clock_timestamp()")).scalar_one()
+            return at
+
     def migrate(self, locations: Sequence[Path] = (MIGRATIONS,)) -> bool:
         """Bring roles and tables up to date; returns whether anything had to be done.
 
@@ -272,14 +280,14 @@ def _applied(connection: Connection) -> set[str]:
 
 
 def _set_principal(connection: Connection, reader: Reader) -> None:
-    reader.must_hold()
-    connection.execute(
+    set_for = connection.execute(
         text(
             "select set_config('quoth.principals', principals_of(:names)::text, true),"
-            " set_config('quoth.principal', :name, true)"
+            " set_config('quoth.principal', :name, true), extract(epoch from clock_timestamp())"
         ),
         {"names": list(reader.principals), "name": reader.name},
-    )
+    ).one()
+    reader.must_hold(float(set_for[2]))
 
 
 def _unavailable(error: OperationalError) -> ServiceError:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
+from datetime import date, datetime
 from typing import Any, Final, Literal
 
 from sqlalchemy import ColumnElement, Select, func, or_, select
@@ -93,7 +93,7 @@ def list_documents(
     database: Database, reader: Reader, wanted: Wanted, *, limit: int = 50, offset: int = 0, today: date | None = None
 ) -> Listing:
     """The documents that the reader may read and that answer to `wanted`, from `offset` on."""
-    conditions = _conditions(reader, wanted, today or datetime.now(UTC).date())
+    conditions = _conditions(reader, wanted, today or database.now().date())
     d, v = schema.document, schema.version
     name = func.lower(func.coalesce(func.nullif(d.c.title, ""), d.c.source))
     orders: Mapping[Order, Sequence[ColumnElement[Any]]] = {
@@ -219,7 +219,7 @@ def touched_chunks(chunks: Sequence[ChunkShown], span: Span) -> list[ChunkShown]
 def work_of(database: Database, reader: Reader, wanted: Wanted = Wanted()) -> Work:
     """What it would be to read and index these documents again, judged by the files taken in last."""
     d, v, c, t = schema.document, schema.version, schema.chunk, schema.intake
-    conditions = _conditions(reader, wanted, datetime.now(UTC).date())
+    conditions = _conditions(reader, wanted, database.now().date())
     sizes = _joined().where(*conditions).with_only_columns(d.c.id, d.c.chunks, v.c.byte_count).subquery()
     with database.reading(reader) as connection:
         row = connection.execute(

@@ -328,6 +328,7 @@ class Intake:
 
     def fail(self, item: Item, error: DocumentError) -> None:
         """Keep why a file could not be taken in; what it would have replaced goes on answering."""
+        now = self._database.now()
         with self._database.working() as connection:
             before = storing.current(connection, item.identity)
             if before is not None and not storing.may_replace(connection, item.principals, before):
@@ -335,7 +336,7 @@ class Intake:
             receipt = Receipt(
                 item.identity.source, item.identity.collection, "failed",
                 before.document if before else None, before.version if before else None, None, 0, 0,
-                _elapsed_s(item), error.reason, error.detail, item.parent,
+                _elapsed_s(item, now), error.reason, error.detail, item.parent,
             )  # fmt: skip
             t = schema.intake
             connection.execute(
@@ -353,7 +354,7 @@ class Intake:
         """A service failed too often: keep the bytes, so that it can be tried again."""
         receipt = Receipt(
             item.identity.source, item.identity.collection, "failed", item.document, None, None, 0, 0,
-            _elapsed_s(item), None, words, item.parent,
+            _elapsed_s(item, self._database.now()), None, words, item.parent,
         )  # fmt: skip
         t = schema.intake
         with self._database.working() as connection:
@@ -530,10 +531,10 @@ def _note_jobs(connection: Connection, ids: Sequence[UUID], jobs: Sequence[int])
     )
 
 
-def _elapsed_s(item: Item) -> float:
+def _elapsed_s(item: Item, now: datetime) -> float:
     if item.started_at is None:
         return 0.0
-    return round((datetime.now(item.started_at.tzinfo) - item.started_at).total_seconds(), 3)
+    return max(0.0, round((now - item.started_at).total_seconds(), 3))
 
 
 def _item(row: Row) -> Item:

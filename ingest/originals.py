@@ -8,9 +8,11 @@ import os
 import shutil
 import tempfile
 import uuid
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
+from datetime import datetime
 from pathlib import Path
+from typing import Any
 from uuid import UUID
 
 import fsspec
@@ -98,21 +100,37 @@ class Originals:
         return {UUID(place.rsplit("/", 1)[-1]) for place in self._fs.find(folder)}
 
     def unreferenced(self, referenced: Collection[bytes], *, older_than_s: float) -> list[bytes]:
-        """Hashes that no version names any more: what a kill between file and transaction leaves behind."""
-        import time
+        """Hashes that no version names any more: what a kill between file and transaction leaves behind.
 
+        Ages are by the clock of the store's own machine, which wrote down when its files were made.
+        """
         found = []
         known = {sha256.hex() for sha256 in referenced}
-        for place, entry in self._fs.find(self._root, detail=True).items():
+        entries = self._fs.find(self._root, detail=True)
+        young_s = self._now_s() - older_than_s if entries else 0.0
+        for place, entry in entries.items():
             name = place.rsplit("/", 1)[-1]
-            written = entry.get("mtime") or entry.get("created") or 0
-            if isinstance(written, (int, float)) and time.time() - written < older_than_s:
+            if _written_s(entry) > young_s:
                 continue
             if name.startswith(".half-"):
                 self._fs.rm_file(place)
             elif len(name) == 64 and name not in known:
                 found.append(bytes.fromhex(name))
         return found
+
+    def _now_s(self) -> float:
+        probe = f"{self._root}/.half-{uuid.uuid4().hex}"
+        self._fs.pipe_file(probe, b"-")
+        try:
+            return _written_s(self._fs.info(probe))
+        finally:
+            self._fs.rm_file(probe)
+
+
+def _written_s(entry: Mapping[str, Any]) -> float:
+    """Unix time; 0 where the store does not say."""
+    written = entry.get("mtime") or entry.get("LastModified") or entry.get("created") or 0
+    return written.timestamp() if isinstance(written, datetime) else float(written)
 
 
 def snapshot(path: Path, folder: Path) -> tuple[Path, bytes, int]:

@@ -13,6 +13,7 @@ import threading
 import time
 from collections.abc import Callable, Coroutine, Iterator, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final
 from uuid import UUID
 
@@ -214,17 +215,24 @@ class Worker:
     def _retry(self) -> procrastinate.BaseRetryStrategy:
         import procrastinate
 
-        usual = procrastinate.RetryStrategy(
-            max_attempts=self._tries, linear_wait=WAIT_S, retry_exceptions=[ServiceError, Stopped]
-        )
+        now, tries = self._database.now, self._tries
 
         class Patient(procrastinate.BaseRetryStrategy):
+            """The database's clock decides when a job is due, and so tells when; the queue's own is this machine's."""
+
             def get_retry_decision(
                 self, *, exception: BaseException, job: procrastinate.jobs.Job
             ) -> procrastinate.RetryDecision | None:
                 if isinstance(exception, NoRoom):  # somebody must make room first, and then nothing more is to be done
-                    return procrastinate.RetryDecision(retry_in={"seconds": FULL_WAIT_S})
-                return usual.get_retry_decision(exception=exception, job=job)
+                    wait_s = FULL_WAIT_S
+                elif isinstance(exception, (ServiceError, Stopped)) and job.attempts < tries:
+                    wait_s = WAIT_S * job.attempts
+                else:
+                    return None
+                try:
+                    return procrastinate.RetryDecision(retry_at=now() + timedelta(seconds=wait_s))
+                except ServiceError:  # a database that never answered
+                    return procrastinate.RetryDecision(retry_in={"seconds": wait_s})
 
         return Patient()
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final
 
 import streamlit as st
@@ -41,7 +41,7 @@ def show_attention(quoth: Quoth, reader: Reader) -> None:
 
 
 def _gaps(quoth: Quoth, reader: Reader) -> None:
-    found = gaps(quoth.database, reader, since=datetime.now(UTC) - timedelta(days=UNUSED_DAYS))
+    found = gaps(quoth.database, reader, since=quoth.database.now() - timedelta(days=UNUSED_DAYS))
     if not found:
         return
     st.subheader("Asked, and not answered well", anchor=False)
@@ -72,7 +72,7 @@ def _gaps(quoth: Quoth, reader: Reader) -> None:
 
 
 def _reports(quoth: Quoth, reader: Reader) -> None:
-    found = attention(quoth.database, reader, now=datetime.now(UTC), unused_days=UNUSED_DAYS)
+    found = attention(quoth.database, reader, now=quoth.database.now(), unused_days=UNUSED_DAYS)
     if not found:
         st.success("Nothing needs a look.", icon=":material/check_circle:")
         return

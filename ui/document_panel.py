@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable
-from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
@@ -95,7 +94,7 @@ def _head(quoth: Quoth, reader: Reader, document: Document) -> None:
             st.caption(" · ".join(facts))
         st.button("Close", icon=":material/close:", type="tertiary", key="close-document",
                   on_click=open_document, args=(None,))  # fmt: skip
-    badges = wording.document_badges(document, datetime.now(UTC).date())
+    badges = wording.document_badges(document, quoth.database.now().date())
     if badges:
         with st.container(horizontal=True, gap="xsmall", key="document-badges"):
             for tone, words in badges:
@@ -190,7 +189,7 @@ def _acts(quoth: Quoth, reader: Reader, document: Document) -> None:
     with st.container(horizontal=True, key="document-acts"):
         if st.button("Reindex", key="reindex", icon=":material/refresh:", help="Read and index the stored file again"):
             acting(partial(_reindex, quoth, reader, document), "It is being read again; see above how far it is.")
-        today = datetime.now(UTC).date()
+        today = quoth.database.now().date()
         if document.expires_on is None or document.expires_on > today:
             if st.button("Retire…", key="retire", icon=":material/archive:"):
                 _confirm_retirement(quoth, reader, document)
@@ -216,7 +215,7 @@ def _confirm_retirement(quoth: Quoth, reader: Reader, document: Document) -> Non
         if st.button("Keep it in use", key="keep-in-use"):
             st.rerun()
         if st.button("Retire", key="confirm-retire", type="primary"):
-            today = datetime.now(UTC).date()
+            today = quoth.database.now().date()
             acting(
                 lambda: quoth.properties.set(document.id, by=reader, expires_on=today),
                 f"Retired {document.source}. No answer uses it.",

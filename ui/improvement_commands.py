@@ -6,7 +6,7 @@ import argparse
 import sys
 import uuid
 from dataclasses import asdict
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
 from assistant.gaps import gaps
 from assistant.model import AnswerId
@@ -90,8 +90,8 @@ def confirmed() -> bool:
 
 
 def run_gaps(arguments: argparse.Namespace) -> int:
-    since = datetime.now(UTC) - timedelta(days=max(arguments.days, 0))
     with open_store() as quoth:
+        since = quoth.database.now() - timedelta(days=max(arguments.days, 0))
         found = gaps(quoth.database, reader_of(quoth, arguments), since=since)
     if arguments.json:
         print_json({"gaps": [asdict(gap) for gap in found]})

@@ -8,7 +8,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
 import streamlit as st
@@ -47,7 +47,7 @@ def show_intake(quoth: Quoth, reader: Reader) -> None:
 
 
 def _panel(quoth: Quoth, reader: Reader) -> None:
-    now = datetime.now(UTC)
+    now = quoth.database.now()
     try:
         progress = quoth.intake.progress(by=reader)
         items = quoth.intake.recent(by=reader, limit=LOOKED_AT)
@@ -83,7 +83,7 @@ def _head(quoth: Quoth, reader: Reader, rows: Sequence[Row], words: str, open_no
                     quoth.intake.cancel(by=reader, batch=batch)
                 st.rerun(scope="app")
         else:
-            st.button("Clear", key="clear-intake", type="tertiary", on_click=_clear)
+            st.button("Clear", key="clear-intake", type="tertiary", on_click=_clear, args=(quoth,))
     done = total = 0
     for batch in batches:
         part = quoth.intake.progress(by=reader, batch=batch)
@@ -177,8 +177,8 @@ def _rank(one: Item) -> tuple[int, int]:
     return (2 if one.state == "failed" else 3), 0
 
 
-def _clear() -> None:
-    st.session_state[CLEARED] = datetime.now(UTC)
+def _clear(quoth: Quoth) -> None:
+    st.session_state[CLEARED] = quoth.database.now()
     st.session_state.pop(ALL, None)
 
 

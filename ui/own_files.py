@@ -7,10 +7,10 @@ session of that person alone; to anybody else it is not there. What was made for
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import hmac
 import secrets
-import time
 from collections.abc import Awaitable, Callable, MutableMapping
 from http.cookies import CookieError, SimpleCookie
 from typing import Any, Final
@@ -18,6 +18,7 @@ from typing import Any, Final
 from assistant.callers import LOCAL_CALLER, NotSignedIn
 from assistant.sign_in import SignIn
 from ingest.access import Reader
+from ingest.errors import QuothError
 from ui.visitor import claims_of, signed_in
 
 Scope = MutableMapping[str, Any]
@@ -43,18 +44,21 @@ class OwnFiles:
     Args:
         sign_in: None: whoever reaches the server is this machine's user.
         cookie_secret: what the app's cookies are signed with.
+        now_s: Unix time by the database's clock; may wait for the database.
     """
 
-    def __init__(self, app: AsgiApp, *, sign_in: SignIn | None, cookie_secret: str) -> None:
+    def __init__(self, app: AsgiApp, *, sign_in: SignIn | None, cookie_secret: str, now_s: Callable[[], float]) -> None:
         self._app = app
         self._sign_in = sign_in
         self._cookie_secret = cookie_secret
+        self._now_s = now_s
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http" or not scope["path"].startswith(PREFIX):
             await self._app(scope, receive, send)
             return
         refused = False
+        asking = await asyncio.to_thread(self._mark_of, scope)
 
         async def own_only(message: Message) -> None:
             nonlocal refused
@@ -63,7 +67,7 @@ class OwnFiles:
                 kind = next((value for name, value in headers if name.lower() == b"content-type"), "")
                 plain, _, mark = kind.partition(FOR)
                 mark = mark.partition(";")[0]  # a charset follows
-                refused = bool(mark) and not hmac.compare_digest(mark, self._mark_of(scope))
+                refused = bool(mark) and not hmac.compare_digest(mark, asking)
                 if refused:
                     length = str(len(_MISSING)).encode()
                     fields = [(b"content-type", b"text/plain; charset=utf-8"), (b"content-length", length)]
@@ -85,8 +89,8 @@ class OwnFiles:
             return _mark(LOCAL_CALLER.reader.name)
         try:
             claims = claims_of(_cookies(scope), self._cookie_secret)
-            return _mark(signed_in(self._sign_in, claims, time.time()).reader.name)
-        except NotSignedIn:
+            return _mark(signed_in(self._sign_in, claims, self._now_s()).reader.name)
+        except (NotSignedIn, QuothError):
             return ""
 
 

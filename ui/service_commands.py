@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
-from datetime import UTC, datetime
+from datetime import datetime
 
 from assistant.api_keys import DAYS, Key
 from assistant.callers import ROLES
@@ -110,8 +110,9 @@ def run_create(arguments: argparse.Namespace) -> int:
         key, token = quoth.api_keys.create(
             arguments.user, roles=roles, groups=groups, days=arguments.days, label=arguments.label, by=LOCAL
         )
+        now = quoth.database.now()
     if arguments.json:
-        print_json({**key_json(key), "token": token})
+        print_json({**key_json(key, now), "token": token})
     else:
         say(f"This key acts as {key.principal} until {key.expires_at:%Y-%m-%d}. It is not shown again:")
         print(token)
@@ -120,14 +121,14 @@ def run_create(arguments: argparse.Namespace) -> int:
 
 def run_list(arguments: argparse.Namespace) -> int:
     with open_store() as quoth:
-        found = quoth.api_keys.listed()
+        found, now = quoth.api_keys.listed(), quoth.database.now()
     for key in found:
         if arguments.json:
-            print_json(key_json(key))
+            print_json(key_json(key, now))
         else:
             used = f"used {key.used_at:%Y-%m-%d %H:%M}" if key.used_at else "never used"
             print(
-                f"{key.id}  {key.principal}  {','.join(key.roles)}  {key.state(datetime.now(UTC))} until "
+                f"{key.id}  {key.principal}  {','.join(key.roles)}  {key.state(now)} until "
                 f"{key.expires_at:%Y-%m-%d}  {used}  {key.label}".rstrip()
             )
     if not found and not arguments.json:
@@ -137,21 +138,21 @@ def run_list(arguments: argparse.Namespace) -> int:
 
 def run_revoke(arguments: argparse.Namespace) -> int:
     with open_store() as quoth:
-        key = quoth.api_keys.revoke(arguments.key)
+        key, now = quoth.api_keys.revoke(arguments.key), quoth.database.now()
     if arguments.json:
-        print_json(key_json(key))
+        print_json(key_json(key, now))
     else:
         print(f"Key {key.id} of {key.principal} is revoked.")
     return 0
 
 
-def key_json(key: Key) -> dict[str, object]:
+def key_json(key: Key, now: datetime) -> dict[str, object]:
     def moment(at: datetime | None) -> str | None:
         return None if at is None else at.isoformat()
 
     return {
         "key": key.id, "label": key.label, "user": key.principal, "groups": list(key.groups),
-        "roles": list(key.roles), "state": key.state(datetime.now(UTC)), "created_at": moment(key.created_at),
+        "roles": list(key.roles), "state": key.state(now), "created_at": moment(key.created_at),
         "created_by": key.created_by, "expires_at": moment(key.expires_at), "used_at": moment(key.used_at),
         "revoked_at": moment(key.revoked_at),
     }  # fmt: skip

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 from dataclasses import asdict
-from datetime import UTC, date, datetime
+from datetime import date
 from pathlib import Path
 from typing import Any, Final
 
@@ -232,7 +232,7 @@ def run_attention(arguments: argparse.Namespace) -> int:
     if not 1 <= arguments.unused_days <= 36_500:
         raise UsageError(f"--unused-days {arguments.unused_days} must be from 1 to 36500.")
     with open_store() as quoth:
-        found = attention(quoth.database, LOCAL, now=datetime.now(UTC), unused_days=arguments.unused_days)
+        found = attention(quoth.database, LOCAL, now=quoth.database.now(), unused_days=arguments.unused_days)
     for one in found:
         if arguments.json:
             print_json({**asdict(one), "document": None if one.document is None else str(one.document)})

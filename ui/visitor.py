@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import json
 import logging
-import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
 
@@ -23,7 +22,7 @@ if TYPE_CHECKING:
     from assistant.sign_in import SignIn
 
 LOG: Final = logging.getLogger("quoth.doors")
-AHEAD_S: Final = 300  # that the provider's clock may be before ours
+AHEAD_S: Final = 300  # that the provider's clock may be before the database's
 
 
 def visitor(quoth: Quoth) -> Caller | None:
@@ -35,7 +34,7 @@ def visitor(quoth: Quoth) -> Caller | None:
         _ask_to_sign_in()
         return None
     try:
-        return signed_in(sign_in, st.user.to_dict(), time.time())
+        return signed_in(sign_in, st.user.to_dict(), quoth.database.now().timestamp())
     except NotSignedIn as error:
         LOG.warning("refused: a session: %s", error)
         _ask_to_sign_in(str(error))
@@ -44,6 +43,9 @@ def visitor(quoth: Quoth) -> Caller | None:
 
 def signed_in(sign_in: SignIn, claims: dict[str, Any], now: float) -> Caller:
     """Whom a session's claims speak of, as long as it holds.
+
+    Args:
+        now: Unix time by the database's clock.
 
     Raises:
         NotSignedIn: it began too long ago or at no time that can be told, or it names nobody.

@@ -61,10 +61,15 @@ def auth_secrets(environ: Mapping[str, str]) -> dict[str, Any]:
 
 def own_files(secrets: Mapping[str, Any]) -> tuple[object, tuple[()], dict[str, Any]]:
     """What stands before the files that pages make; where the settings are wrong there are no pages."""
+    given: dict[str, Any] = {"sign_in": None, "cookie_secret": "", "now_s": _now_s}
     with suppress(ConfigurationError):
-        sign_in = sign_in_from(os.environ)
-        return OwnFiles, (), {"sign_in": sign_in, "cookie_secret": secrets.get("auth", {}).get("cookie_secret", "")}
-    return OwnFiles, (), {"sign_in": None, "cookie_secret": ""}
+        given["sign_in"] = sign_in_from(os.environ)
+        given["cookie_secret"] = secrets.get("auth", {}).get("cookie_secret", "")
+    return OwnFiles, (), given
+
+
+def _now_s() -> float:
+    return shared_store().database.now().timestamp()
 
 
 SECRETS: Final = auth_secrets(os.environ)

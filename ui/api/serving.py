@@ -28,7 +28,7 @@ def served_api(quoth: Quoth, *, local: bool) -> FastAPI:
     return api_app(
         lambda: quoth,
         lambda: quoth.api_keys,
-        tokens=None if sign_in is None else BearerTokens(sign_in),
+        tokens=None if sign_in is None else BearerTokens(sign_in, lambda: quoth.database.now().timestamp()),
         local=local and sign_in is None,
         hosts=THIS_MACHINE if local and sign_in is None else None,
         requests_per_minute=quoth.settings.requests_per_minute,

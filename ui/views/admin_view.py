@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
@@ -103,7 +103,7 @@ def _keys(quoth: Quoth, caller: Caller) -> None:
     if made:
         st.success("This is the key. It is not shown again.", icon=":material/key:")
         st.code(made, language=None)
-    now = datetime.now(UTC)
+    now = quoth.database.now()
     keys = quoth.api_keys.listed()
     if not keys:
         st.caption("There are no keys. Programs and agents need one, where people sign in.")

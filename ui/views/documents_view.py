@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import uuid
 from collections.abc import Sequence
-from datetime import UTC, date, datetime
+from datetime import date
 from typing import TYPE_CHECKING, Any, Final, get_args
 
 import streamlit as st
@@ -115,7 +115,7 @@ def _list(quoth: Quoth, reader: Reader, names: Names) -> None:
     if not listing.total:
         st.info("No document answers to this search.")
         return
-    _table(listing)
+    _table(listing, quoth.database.now().date())
     pages = math.ceil(listing.total / PAGE_SIZE)
     with st.container(horizontal=True, vertical_alignment="center", key="list-foot"):
         first = (page - 1) * PAGE_SIZE + 1
@@ -155,7 +155,7 @@ def _wanted(names: Names) -> Wanted:
     return Wanted(words.strip(), None if collection == EVERY_COLLECTION else collection, state, order)
 
 
-def _table(listing: Listing) -> None:
+def _table(listing: Listing, today: date) -> None:
     documents = listing.documents
     key = f"{TABLE}-{st.session_state.get(TABLE, 0)}-{documents[0].id}-{len(documents)}"
 
@@ -166,7 +166,7 @@ def _table(listing: Listing) -> None:
         if rows and rows[0] < len(documents):
             st.session_state[CHOSEN] = str(documents[rows[0]].id)
 
-    rows = table_rows(documents, datetime.now(UTC).date())
+    rows = table_rows(documents, today)
     tallest = 290 if st.session_state.get(CHOSEN) or st.query_params.get("d") else 460
     st.dataframe(
         rows,
