@@ -73,6 +73,7 @@ def run_api(arguments: argparse.Namespace) -> int:
     import uvicorn
 
     from ui.api.serving import served_api
+    from ui.api.slow_clients import Deadlines, with_deadlines
 
     if sign_in_from(os.environ) is None:
         refuse_other_hosts(arguments.host)
@@ -85,7 +86,7 @@ def run_api(arguments: argparse.Namespace) -> int:
         server = uvicorn.Server(
             uvicorn.Config(
                 app, host=arguments.host, port=port, log_level="warning", log_config=None, server_header=False,
-                lifespan="on", timeout_graceful_shutdown=10,
+                lifespan="on", timeout_graceful_shutdown=10, http=with_deadlines(Deadlines()),
             )
         )  # fmt: skip
         server.run()
