@@ -3,7 +3,7 @@
 The file is a tar: `manifest.json` with what is in it, `database.dump` as pg_dump writes it (one snapshot), `keys/`, and
 `originals/SHA256`. A restore fills an empty store, or one that it was told to replace; it looks at every hash before it
 changes anything, and removes again what was removed after the backup was made, as far as the originals' store or the
-database that is replaced remember it.
+database that is replaced remember it. The database is replaced in one transaction (see restoring).
 """
 
 from __future__ import annotations
@@ -19,15 +19,15 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import IO, Any, Final
-from uuid import UUID
 
 import psycopg
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from sqlalchemy import URL, text
 
+from assistant import restoring
 from ingest import audit, storing
 from ingest.access import LOCAL
-from ingest.database import PROVISION, Database
+from ingest.database import Database
 from ingest.errors import NoRoom, ServiceError, UsageError, is_full
 from ingest.originals import Originals
 from ingest.postgres_account import package_binaries
@@ -158,19 +158,20 @@ def looked_at(file: Path) -> Manifest:
 
 def restore(
     url: URL, originals: Originals, home: Path, file: Path, *, replace: bool, say: Say = lambda text: None
-) -> tuple[Manifest, set[UUID]]:
-    """Fill the database of `url`, the originals and the keys from a backup. No process may use the store meanwhile.
+) -> Manifest:
+    """Fill the database of `url` and the originals from a backup. No process may use the store meanwhile.
 
-    Returns:
-        The manifest, and the ids of documents that were removed since, for the caller to remove once the store is open.
+    Whoever opens the store next completes it: puts its keys in place, and removes again what was removed since.
 
     Raises:
         UsageError: the backup is damaged, or the store is not empty and `replace` is not set.
-        ServiceError: the database does not answer, or pg_restore fails; the restore can be run again.
+        ServiceError: the database does not answer, or its dump cannot be read; the store is as it was before, or, where
+            this cannot be seen for the database is away, as the next start says.
     """
     say("Looking at the backup")
     manifest = looked_at(file)
     removed = originals.noted_removals()
+    number = restoring.new_number()
     with _connected(url) as connection:
         (others,) = connection.execute(OTHERS).fetchone() or (0,)
         if others:
@@ -187,25 +188,25 @@ def restore(
                 "select subject from audit_event where action = 'document.removed' and at > %s", (manifest.made_at,)
             )
             removed |= {subject for (subject,) in rows if subject is not None}
-        # what needs room comes first: a full disk is met while the store is as it was
-        try:
-            with tempfile.TemporaryDirectory(dir=home) as scratch:
-                dump = Path(scratch) / DUMP
-                keys = _unpacked(file, originals, dump, Path(scratch) / "original")
-                say("Restoring the database")
-                # all tables are Quoth's own: a database shared with others would not get this far
-                connection.execute("drop schema public cascade")
-                connection.execute("create schema public")
-                for statement in PROVISION:
-                    connection.execute(statement)
-                _run("pg_restore", url, "--exit-on-error", "--single-transaction", "--schema=public", str(dump))
-                for name, data in keys.items():
-                    _replace_key(home / name, data)
-        except OSError as error:
-            if is_full(error):
-                raise NoRoom(f"The disk of {str(home)!r} is full. Make room, and restore again.") from error
-            raise UsageError(f"The backup could not be unpacked below {str(home)!r} ({error.strerror}).") from error
-    return manifest, removed
+    try:
+        with tempfile.TemporaryDirectory(dir=home) as scratch:
+            dump = Path(scratch) / DUMP
+            keys = _unpacked(file, originals, dump, Path(scratch) / "original")
+            told = tuple(sorted(str(one) for one in removed))
+            restoring.begin(
+                home, restoring.Journal(number, str(file), manifest.made_at, manifest.documents, told), keys
+            )
+            say("Restoring the database")
+            try:
+                restoring.fill(url, dump, number)
+            except ServiceError as error:
+                if not restoring.settle(home, url):
+                    raise type(error)(f"{error} The store is as it was before.") from error
+    except OSError as error:
+        if is_full(error):
+            raise NoRoom(f"The disk of {str(home)!r} is full. Make room, and restore again.") from error
+        raise UsageError(f"The backup could not be unpacked below {str(home)!r} ({error.strerror}).") from error
+    return manifest
 
 
 def _unpacked(file: Path, originals: Originals, dump: Path, scratch: Path) -> dict[str, bytes]:
@@ -313,12 +314,3 @@ def _anonymous(member: tarfile.TarInfo) -> tarfile.TarInfo:
     member.uname = member.gname = ""
     member.mode = 0o600
     return member
-
-
-def _replace_key(file: Path, data: bytes) -> None:
-    half = file.with_name(f"{file.name}.restored")
-    with os.fdopen(os.open(half, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as out:
-        out.write(data)
-        out.flush()
-        os.fsync(out.fileno())
-    half.rename(file)

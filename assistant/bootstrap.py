@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -9,10 +10,11 @@ from dataclasses import asdict
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, Self
+from uuid import UUID
 
 from sqlalchemy import make_url, text
 
-from assistant import backups, conversation_summaries, feedback, records
+from assistant import backups, conversation_summaries, feedback, records, restoring
 from assistant.answer_cache import AnswerCache
 from assistant.answer_record import AnswerRecords
 from assistant.answering import Answering, AnsweringSettings
@@ -85,6 +87,7 @@ if TYPE_CHECKING:
     from assistant.metrics import Metrics
     from assistant.model_tools import ModelTools
 
+LOG: Final = logging.getLogger("quoth.store")
 ALL_MIGRATIONS: Final = (
     MIGRATIONS,
     *(Path(__file__).parents[1] / folder / "migrations" / "versions" for folder in ("assistant", "evals")),
@@ -117,6 +120,7 @@ class Quoth:
             if self._cluster
             else make_url(url).set(username=None, password=None, query={}).render_as_string()
         )
+        restored = restoring.settle(settings.home, make_url(url))  # its keys, before the audit's is read
         self.database = Database(url, audit.Trail.opened(settings.home, environ.get("QUOTH_AUDIT_KEY"), store))
         self.parser = parser or Parser(ParserLimits())
         self._owns_parser = parser is None
@@ -126,9 +130,35 @@ class Quoth:
                 with self.database.owning() as connection:
                     audit.begin(connection)
             self._wire(settings, environ, say)
+            self.removed_again = self._restored(restored, say)
         except BaseException:
             self.close()
             raise
+
+    def _restored(self, restored: bool | None, say: Callable[[str], None]) -> int:
+        """Do what a restore has left to do, and say what became of one; returns how many documents went again."""
+        if restored is None:
+            return 0
+        if not restored:
+            words = "A restore was ended before it was done. The store is as it was before it; run it again."
+            say(words)
+            LOG.warning(words)
+            return 0
+        journal = restoring.begun(self.settings.home)
+        assert journal is not None
+        gone = [DocumentId(UUID(one)) for one in journal.removed if self.catalog.exists(DocumentId(UUID(one)))]
+        for one in gone:
+            self.catalog.remove(one)
+        with self.database.owning() as connection:
+            told = {"made_at": journal.made_at, "documents": journal.documents, "removed_again": len(gone)}
+            audit.record(connection, LOCAL, "store.restored", None, told)
+        with self.database.owning() as connection:
+            audit.accept_shortening(connection, LOCAL)
+        restoring.done(self.settings.home)
+        words = f"The store is what the backup of {journal.made_at[:16]} held: its restore is complete."
+        say(words)
+        LOG.warning(words)
+        return len(gone)
 
     def _wire(self, settings: Settings, environ: Mapping[str, str], say: Callable[[str], None]) -> None:
         def client() -> openai.OpenAI:
@@ -485,20 +515,12 @@ def restore_store(
         if Path(settings.originals).is_relative_to(settings.home):
             _private_folder(Path(settings.originals))
         originals = Originals(settings.originals)
-        manifest, removed = backups.restore(url, originals, settings.home, file, replace=replace, say=say)
+        manifest = backups.restore(url, originals, settings.home, file, replace=replace, say=say)
     finally:
         if cluster is not None:
             postgres.stop(settings.home, only_if_idle=True)
     with open_quoth(environ, say=say) as quoth:
-        gone = [one for one in removed if quoth.catalog.exists(DocumentId(one))]
-        for one in gone:
-            quoth.catalog.remove(DocumentId(one))
-        with quoth.database.owning() as connection:
-            told = {"made_at": manifest.made_at, "documents": manifest.documents, "removed_again": len(gone)}
-            audit.record(connection, LOCAL, "store.restored", None, told)
-        with quoth.database.owning() as connection:
-            audit.accept_shortening(connection, LOCAL)
-    return manifest, len(gone)
+        return manifest, quoth.removed_again
 
 
 def standalone_checker(environ: Mapping[str, str], *, say: Callable[[str], None] = lambda text: None) -> Checker:

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import hashlib
+import io
 import json
 import secrets
 import shutil
+import subprocess
+import sys
 import tarfile
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -19,7 +24,7 @@ from assistant.bootstrap import Quoth, open_quoth, restore_store
 from assistant.model import Answer, AnswerId
 from assistant.wire import answer_json, document_json, search_json
 from ingest.access import LOCAL, Reader
-from ingest.errors import UsageError
+from ingest.errors import ServiceError, UsageError
 
 pytestmark = pytest.mark.integration
 QUESTION = "How heavy may a trunk on the night train be?"
@@ -155,3 +160,120 @@ def test_a_store_in_use_is_not_replaced(filled: Quoth, empty_store: dict[str, st
         other.search("anything", LOCAL)
         with pytest.raises(UsageError, match="Stop Quoth"):
             restore_store(empty_store, file, replace=True)
+
+
+# -- a restore that does not come to its end ---------------------------------------------------------------------------
+
+
+@pytest.fixture
+def held(filled: Quoth, empty_store: dict[str, str], folder_of: Callable[..., Path]) -> dict[str, str]:
+    """A store with a document and a key of its own, which a restore is to replace."""
+    with open_quoth(empty_store) as other:
+        list(other.pipeline.add([folder_of({"ferry.txt": "The ferry to the island leaves at seven."})]))
+    return empty_store
+
+
+def sources(environ: dict[str, str]) -> tuple[set[str], bool, list[str]]:
+    """What the store holds, whether its audit is whole with its keys, and what its start said."""
+    said: list[str] = []
+    with open_quoth(environ, say=said.append) as found:
+        return {one.source for one in found.catalog.documents(LOCAL)}, found.verify_audit().whole, said
+
+
+def with_dump(file: Path, target: Path, change: Callable[[bytes], bytes]) -> Path:
+    """A backup whose dump is another, under hashes that are right: only reading it tells."""
+    with tarfile.open(file) as tar, tarfile.open(target, "w") as out:
+        dump = change(tar.extractfile("database.dump").read())  # type: ignore[union-attr]
+        for member in tar.getmembers():
+            content = tar.extractfile(member).read()  # type: ignore[union-attr]
+            if member.name == "manifest.json":
+                content = json.dumps({**json.loads(content), "dump_sha256": hashlib.sha256(dump).hexdigest()}).encode()
+            content = dump if member.name == "database.dump" else content
+            member.size = len(content)
+            out.addfile(member, io.BytesIO(content))
+    return target
+
+
+@pytest.mark.parametrize("damage", ["cut", "flipped", "nonsense"])
+def test_a_dump_that_cannot_be_read_to_its_end_changes_nothing(
+    filled: Quoth, held: dict[str, str], tmp_path: Path, damage: str
+) -> None:
+    changes: dict[str, Callable[[bytes], bytes]] = {
+        "cut": lambda dump: dump[: len(dump) * 3 // 4],
+        "flipped": lambda dump: dump[: len(dump) * 2 // 3] + b"\xff\x00\xff\x00" + dump[len(dump) * 2 // 3 + 4 :],
+        "nonsense": lambda dump: dump[:200] + bytes(1000),
+    }
+    file = with_dump(saved(filled, tmp_path / "store.tar"), tmp_path / "bad.tar", changes[damage])
+    key = (Path(held["QUOTH_HOME"]) / "audit.key").read_bytes()
+    with pytest.raises(ServiceError, match="as it was before"):
+        restore_store(held, file, replace=True)
+    assert sources(held) == ({"ferry.txt"}, True, [])
+    assert (Path(held["QUOTH_HOME"]) / "audit.key").read_bytes() == key
+    assert not list(Path(held["QUOTH_HOME"]).glob("restoring*"))
+
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from assistant import restoring
+from assistant.bootstrap import restore_store
+
+def die(*_):
+    os.kill(os.getpid(), signal.SIGKILL)
+
+def pumped(source, sink):  # all that a small dump is, and no word to commit
+    sink.write(source.read())
+    sink.flush()
+    die()
+
+at = sys.argv[2]
+if at == "ready":
+    restoring.fill = die
+elif at == "filling":
+    restoring._pumped = pumped
+elif at == "filled":
+    restoring.settle = die
+    fill = restoring.fill
+    restoring.fill = lambda *given: (fill(*given), die())
+elif at == "keys":
+    import shutil
+    restoring.shutil.copyfile = die
+elif at == "removing":
+    restoring.done = die
+restore_store(dict(os.environ), Path(sys.argv[1]), replace=True)
+"""
+
+
+@pytest.mark.parametrize(
+    ("at", "new"), [("ready", False), ("filling", False), ("filled", True), ("keys", True), ("removing", True)]
+)
+def test_a_restore_that_is_killed_leaves_the_old_or_the_new_and_the_next_start_says_which(
+    filled: Quoth, held: dict[str, str], tmp_path: Path, at: str, new: bool
+) -> None:
+    file = saved(filled, tmp_path / "store.tar")
+    ended = subprocess.run([sys.executable, "-c", KILLED, str(file), at], env=held, capture_output=True, check=False)
+    assert ended.returncode == -9, ended.stderr
+    found, whole, said = sources(held)
+    assert found == ({"night-train.md", "menu.txt"} if new else {"ferry.txt"}) and whole
+    assert any("restore is complete" in one for one in said) is new
+    assert any("ended before it was done" in one for one in said) is not new
+    assert sources(held) == (found, True, []), "once is enough"
+    assert not list(Path(held["QUOTH_HOME"]).glob("restoring*"))
+    restore_store(held, file, replace=True)
+    assert sources(held) == ({"night-train.md", "menu.txt"}, True, [])
+
+
+def test_a_restore_killed_at_some_moment_leaves_the_old_or_the_new(
+    filled: Quoth, held: dict[str, str], tmp_path: Path
+) -> None:
+    file = saved(filled, tmp_path / "store.tar")
+    for wait_s in (0.2, 0.6, 1.0):
+        script = "import os, sys; from pathlib import Path; from assistant.bootstrap import restore_store\n"
+        script += "print(flush=True); restore_store(dict(os.environ), Path(sys.argv[1]), replace=True)"
+        with subprocess.Popen([sys.executable, "-c", script, str(file)], env=held, stdout=subprocess.PIPE) as begun:
+            assert begun.stdout is not None
+            begun.stdout.readline()
+            time.sleep(wait_s)
+            begun.kill()
+        found, whole, _ = sources(held)
+        assert whole and found in ({"ferry.txt"}, {"night-train.md", "menu.txt"})
