@@ -10,7 +10,6 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import httpx
@@ -169,11 +168,124 @@ def test_slack_may_send_to_any_process(quoth: Quoth, environ: dict[str, str], tw
     slack.server.server_close()
 
 
-def test_what_the_doors_share_is_forgotten_in_time(quoth: Quoth, tmp_path: Path) -> None:
-    assert quoth.shared_doors.is_new("Ev-late") and not quoth.shared_doors.is_new("Ev-late")
-    quoth.shared_doors.tidy()
-    assert not quoth.shared_doors.is_new("Ev-late")
+def test_what_the_doors_share_is_forgotten_in_time(quoth: Quoth) -> None:
+    doors, sent = quoth.shared_doors, {"event": {"text": "Where is the key?"}}
+
+    def later(by: str) -> None:
+        with quoth.database.owning() as connection:
+            connection.exec_driver_sql(f"update slack_event set at = at - interval '{by}', taken_at = at")
+
+    def words() -> int:
+        with quoth.database.owning() as connection:
+            return connection.exec_driver_sql("select count(*) from slack_event where sent is not null").scalar_one()
+
+    assert doors.keep_event("Ev-late", sent) is not None and doors.keep_event("Ev-late", sent) is None
+    doors.tidy()
+    assert doors.keep_event("Ev-late", sent) is None and words() == 1
+    later("2 hours")
+    assert doors.left_events(most=8) == [], "nobody waits for it any more"
+    doors.tidy()
+    assert doors.keep_event("Ev-late", sent) is None and words() == 0
+    later("2 days")
+    doors.tidy()
+    assert doors.keep_event("Ev-late", sent) is not None
+    doors.event_done("Ev-late")
+    assert words() == 0
+
+
+def test_an_event_is_taken_up_when_nobody_speaks_for_it_and_not_for_ever(quoth: Quoth) -> None:
+    doors = quoth.shared_doors
+
+    def silent() -> None:
+        with quoth.database.owning() as connection:
+            connection.exec_driver_sql("update slack_event set taken_at = taken_at - interval '91 seconds'")
+
+    assert doors.keep_event("Ev-left", {"event": {}}) is not None
+    assert doors.left_events(most=8) == []
+    silent()
+    assert doors.hold({"Ev-left": 1}) == {"Ev-left"} and doors.left_events(most=8) == []
+    silent()
+    assert doors.left_events(most=0) == []
+    assert [(one.id, one.tries) for one in doors.left_events(most=8)] == [("Ev-left", 2)]
+    assert doors.hold({"Ev-left": 1}) == set(), "who was slow does not answer it as well"
+    silent()
+    assert [one.tries for one in doors.left_events(most=8)] == [3]
+    silent()
+    assert doors.left_events(most=8) == [], "what failed so often is given up"
+    doors.event_done("Ev-left")
+
+
+DYING = """
+import os, signal, sys
+from assistant.bootstrap import open_quoth
+from ui.api.serving import served_api
+from ui.api.slack_door import SlackApi, SlackDoor
+import ui.api.serving as serving
+import uvicorn
+
+port, slack, at = int(sys.argv[1]), sys.argv[2], sys.argv[3]
+
+class Dying(SlackDoor):
+    def _made(self, *given):
+        if at == "making":
+            os.kill(os.getpid(), signal.SIGKILL)
+        return super()._made(*given)
+
+    def _post(self, *given):
+        if at == "posting":
+            os.kill(os.getpid(), signal.SIGKILL)
+        super()._post(*given)
+
+serving.SlackDoor = Dying
+serving.SlackApi = lambda token: SlackApi(token, slack)
+with open_quoth(dict(os.environ)) as quoth:
+    uvicorn.run(served_api(quoth, local=True), port=port, log_level="error")
+"""
+
+
+@pytest.mark.parametrize("at", ["making", "posting"])
+def test_what_a_killed_process_had_heard_is_answered_once_by_the_next(
+    quoth: Quoth, environ: dict[str, str], two: list[str], at: str
+) -> None:
+    slack = LoopbackSlack()
+    slack.people = {"U1": dict(PERSON)}
+    given = {**environ, "QUOTH_SLACK_SIGNING_SECRET": SECRET, "QUOTH_SLACK_BOT_TOKEN": "xoxb-test"}
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    first = subprocess.Popen([sys.executable, "-c", DYING, str(port), slack.url, at], env=given)
+    deadline = time.monotonic() + 240
+    while True:
+        with contextlib.suppress(httpx.HTTPError):
+            if httpx.get(f"http://127.0.0.1:{port}/api/ready", timeout=5).status_code == 200:
+                break
+        assert time.monotonic() < deadline
+        time.sleep(0.3)
+    number = 71 if at == "making" else 72
+    asked = event(number, "When does the last tram leave?", direct=True)
+    assert post(f"http://127.0.0.1:{port}/api/slack/events", asked).status_code == 200
+    assert first.wait(120) == -signal.SIGKILL and slack.sent == []
     with quoth.database.owning() as connection:
-        connection.exec_driver_sql("update slack_event set at = at - interval '2 days'")
-    quoth.shared_doors.tidy()
-    assert quoth.shared_doors.is_new("Ev-late")
+        connection.exec_driver_sql("update slack_event set taken_at = taken_at - interval '91 seconds'")
+
+    def app(store: Quoth) -> Any:
+        def door(throttle: Any) -> SlackDoor:
+            return SlackDoor(lambda: store, SlackApi("xoxb-test", slack.url), SECRET, throttle, tend_every_s=0.2)
+
+        return api_app(
+            lambda: store, lambda: store.api_keys, tokens=None, local=False, hosts=None, requests_per_minute=1e6,
+            slack=door,
+        )  # fmt: skip
+
+    with open_quoth(environ) as another, serving(app(quoth)) as one, serving(app(another)) as other:
+        assert "midnight" in str(slack.next())
+        for address in (one, other):  # sent again, late
+            assert post(f"{address}/api/slack/events", asked).status_code == 200
+        time.sleep(2)
+        assert slack.sent == [], "it was answered twice"
+        with quoth.database.owning() as connection:
+            row = connection.exec_driver_sql(f"select tries, sent, done_at from slack_event where id = 'Ev{number}'")
+            tries, words, done_at = row.one()
+        assert (tries, words) == (2, None) and done_at is not None
+    slack.server.shutdown()
+    slack.server.server_close()

@@ -54,8 +54,14 @@ def api_app(
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        async with server.session_manager.run():
-            yield
+        if door is not None:
+            door.start()
+        try:
+            async with server.session_manager.run():
+                yield
+        finally:
+            if door is not None:
+                door.close()
 
     app = FastAPI(
         title="Quoth", version="1", description=DESCRIPTION, openapi_url="/api/openapi.json", docs_url=None,
@@ -67,8 +73,9 @@ def api_app(
     problems.install(app)
     for module in (health, questions, documents, openai_door, evaluations, administration):
         app.include_router(module.router)
-    if slack is not None:
-        app.include_router(slack_router(slack(app.state.throttle)))
+    door = None if slack is None else slack(app.state.throttle)
+    if door is not None:
+        app.include_router(slack_router(door))
     # POST alone: nothing is ever told unasked, and a stream that only waits would hold a connection
     app.router.routes.append(Route("/mcp", endpoint=Identified(over_http), methods=["POST"]))
     app.add_middleware(Guards, hosts=hosts, upload_bytes=MAX_UPLOAD_MB * 1_000_000 * 2)

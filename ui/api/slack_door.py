@@ -10,8 +10,10 @@ do not invite Quoth where there are some.
 
 Every request is signed by Slack (v0: HMAC-SHA256 over time and body) and not older than five minutes. It is answered
 at once and worked on after, as Slack wants it within three seconds; what Slack sends again is known by its event's id
-and not worked on twice. These ids, and the conversation that a thread goes on with, are kept in the store: any process
-may be sent any event.
+and not worked on twice. An event is kept in the store before it is acknowledged and until it is answered: who answers
+says so every few seconds, and what nobody has spoken for is taken up by another process, which is also how one that
+starts again finds what it had left. The conversation that a thread goes on with is in the store too: any process may be
+sent any event.
 
 Slack's app needs the scopes app_mentions:read, im:history, chat:write, users:read and users:read.email, the events
 app_mention and message.im at /api/slack/events, and interactivity at /api/slack/interactivity.
@@ -24,6 +26,7 @@ import hmac
 import json
 import logging
 import re
+import threading
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -39,6 +42,7 @@ from starlette.concurrency import run_in_threadpool
 from assistant.bootstrap import Quoth
 from assistant.callers import NotSignedIn
 from assistant.model import Answer, AnswerId, Citation
+from assistant.shared_doors import Taken
 from ingest.access import Reader
 from ingest.errors import QuothError, ServiceError, UsageError, trace_of
 from ingest.groups import claimed_reader
@@ -51,6 +55,7 @@ TOLERANCE_S: Final = 300
 TIMEOUT_S: Final = 10.0
 LONGEST_WAIT_S: Final = 30.0  # for Slack, when it says that too much was sent
 AT_ONCE: Final = 8  # answers being made; more wait
+TEND_EVERY_S: Final = 15.0
 SECTION_CHARS: Final = 2_900  # Slack takes 3,000, and refuses the whole message otherwise
 MOST_CLAIMS: Final = 20  # a message has at most 50 blocks
 MOST_CITATIONS: Final = 20
@@ -58,6 +63,7 @@ HELPFUL, UNHELPFUL = "quoth_helpful", "quoth_unhelpful"
 IN_CHANNELS: Final = "~slack "  # '~' starts no user's name, and no document can name such a reader
 _MENTION: Final = re.compile(r"<[@!][^>]*>")
 _LINK: Final = re.compile(r"<(?:[^|>]*\|)?([^>]*)>")
+_NEEDED: Final = ("user", "text", "channel", "channel_type", "thread_ts", "ts")  # of an event, to answer it
 Json = dict[str, Any]
 
 
@@ -98,14 +104,26 @@ class SlackApi:
 
 
 class SlackDoor:
-    """Answers what Slack sends. One for each process; its methods may run at the same time."""
+    """Answers what Slack sends. One for each process; its methods may run at the same time.
 
-    def __init__(self, quoth: Callable[[], Quoth], api: SlackApi, signing_secret: str, throttle: Throttle) -> None:
+    Args:
+        tend_every_s: between looks for what others have left, in which it also speaks for what it answers itself.
+    """
+
+    def __init__(
+        self, quoth: Callable[[], Quoth], api: SlackApi, signing_secret: str, throttle: Throttle, *,
+        tend_every_s: float = TEND_EVERY_S,
+    ) -> None:  # fmt: skip
         self._quoth = quoth
         self._api = api
         self._secret = signing_secret.encode()
         self._throttle = throttle
         self._workers = ThreadPoolExecutor(AT_ONCE, "slack")  # its own: the API's threads do not wait for Slack's work
+        self._tend_every_s = tend_every_s
+        self._held: dict[str, int] = {}  # events that are ours to answer, with their tries
+        self._answered: set[str] = set()  # events that the store could not be told of yet
+        self._lock = threading.Lock()
+        self._ended = threading.Event()
 
     # -- what is sent --------------------------------------------------------------------------------------------------
 
@@ -123,33 +141,106 @@ class SlackDoor:
         if not sent.isascii() or not sent.isdigit() or abs(now_s - int(sent)) > TOLERANCE_S:
             raise NotSignedIn("This request is too old, or the clock of the database is wrong.")
 
-    def is_new(self, event: str) -> bool:
-        """Whether an event was not seen before, by any process; it is from now on."""
-        return self._quoth().shared_doors.is_new(event)
+    def heard(self, sent: Json) -> Taken | None:
+        """Keep an event, so that it is answered whatever becomes of this process; None: some process has it already."""
+        event: Json = sent["event"]
+        kept = {name: sent[name] for name in ("team_id", "is_ext_shared_channel") if name in sent}
+        kept["event"] = {name: event[name] for name in _NEEDED if name in event}
+        taken = self._quoth().shared_doors.keep_event(str(sent.get("event_id")), kept)
+        if taken is not None:
+            self._hold(taken)
+        return taken
+
+    # -- what others have left ---------------------------------------------------------------------------------------
+
+    def start(self) -> None:
+        """Look after what is not answered yet, from a thread, until `close`."""
+        self._ended.clear()
+        threading.Thread(target=self._tend, name="slack-tend", daemon=True).start()
+
+    def close(self) -> None:
+        self._ended.set()
+
+    def _tend(self) -> None:
+        while True:
+            try:
+                self.tend()
+            except QuothError as error:
+                LOG.warning("what Slack asked could not be looked after: %s", error)
+            except Exception as error:
+                LOG.error("what Slack asked could not be looked after:\n%s", trace_of(error))
+            if self._ended.wait(self._tend_every_s):
+                return
+
+    def tend(self) -> None:
+        """Speak for what this process answers, and take up what nobody speaks for.
+
+        Raises:
+            ServiceError: the database does not answer.
+        """
+        doors = self._quoth().shared_doors
+        with self._lock:
+            answered, held = set(self._answered), dict(self._held)
+        for event in answered:
+            doors.event_done(event)
+            with self._lock:
+                self._answered.discard(event)
+        if held:
+            doors.hold(held)
+        for taken in doors.left_events(most=max(0, AT_ONCE - len(held))):
+            LOG.warning("a question from Slack that was left is taken up, try %d", taken.tries)
+            self._hold(taken)
+            self.later(self.answer, taken)
+
+    def _hold(self, taken: Taken) -> None:
+        with self._lock:
+            self._held[taken.id] = taken.tries
 
     # -- what is done after the request was answered -------------------------------------------------------------------
 
-    def later(self, work: Callable[[Json], None], sent: Json) -> None:
+    def later(self, work: Callable[[Any], None], what: Taken | Json) -> None:
         """Do it in a thread of this door's; returns at once."""
-        self._workers.submit(work, sent)
+        self._workers.submit(work, what)
 
-    def answer(self, sent: Json) -> None:
-        """Answer a mention or a direct message in its thread. Never raises; words of questions are not logged."""
+    def answer(self, taken: Taken) -> None:
+        """Answer a mention or a direct message in its thread. Never raises; words of questions are not logged.
+
+        What Slack could not be told is not done with: it is taken up again, as if this process had died.
+        """
+        try:
+            if self._told(taken):
+                with self._lock:
+                    self._answered.add(taken.id)
+                self._quoth().shared_doors.event_done(taken.id)
+                with self._lock:
+                    self._answered.discard(taken.id)
+        except ServiceError as error:  # the store hears of it later
+            LOG.warning("what Slack was told could not be noted yet: %s", error)
+        finally:
+            with self._lock:
+                self._held.pop(taken.id, None)
+
+    def _told(self, taken: Taken) -> bool:
+        """Whether Slack was told something, or need not be by us."""
+        sent: Json = dict(taken.sent)
         event: Json = sent["event"]
         channel, thread = str(event.get("channel", "")), str(event.get("thread_ts") or event.get("ts") or "")
         try:
-            text, blocks = self._answered(sent, event, channel, thread)
+            text, blocks = self._made(sent, event, channel, thread)
+            if not self._quoth().shared_doors.hold({taken.id: taken.tries}):
+                return False  # it took so long, or was paused, that another has taken it up
             self._post(channel, thread, text, blocks)
         except (NotSignedIn, UsageError, TooMany) as error:
-            self._say(channel, thread, str(error))
+            return self._say(channel, thread, str(error))
         except ServiceError as error:
             LOG.error("a question from Slack could not be answered:\n%s", trace_of(error))
-            self._say(channel, thread, "Something that I need does not answer. Try again in a moment.")
+            return self._say(channel, thread, "Something that I need does not answer. Try again in a moment.")
         except Exception as error:
             LOG.error("a question from Slack failed:\n%s", trace_of(error))
-            self._say(channel, thread, "Something went wrong. The log has more.")
+            return self._say(channel, thread, "Something went wrong. The log has more.")
+        return True
 
-    def _answered(self, sent: Json, event: Json, channel: str, thread: str) -> tuple[str, list[Json]]:
+    def _made(self, sent: Json, event: Json, channel: str, thread: str) -> tuple[str, list[Json]]:
         direct = event.get("channel_type") == "im"
         if not direct and sent.get("is_ext_shared_channel"):
             raise NotSignedIn("I do not answer in channels that are shared with another organisation. Write to me.")
@@ -208,11 +299,13 @@ class SlackDoor:
             unfurl_links=False, unfurl_media=False, parse="none", link_names=False,
         )  # fmt: skip
 
-    def _say(self, channel: str, thread: str, words: str) -> None:
+    def _say(self, channel: str, thread: str, words: str) -> bool:
         try:
             self._post(channel, thread, escaped(words), [])
         except ServiceError as error:
             LOG.error("Slack could not be told: %s", error)
+            return False
+        return True
 
 
 def slack_router(door: SlackDoor) -> APIRouter:
@@ -227,8 +320,8 @@ def slack_router(door: SlackDoor) -> APIRouter:
         if sent.get("type") == "url_verification":
             return JSONResponse({"challenge": sent.get("challenge")})
         # Slack sends again what it believes lost, with X-Slack-Retry-Num; the event's id is the same
-        if wanted(sent) and await run_in_threadpool(door.is_new, str(sent.get("event_id"))):
-            later.add_task(door.later, door.answer, sent)
+        if wanted(sent) and (taken := await run_in_threadpool(door.heard, sent)) is not None:
+            later.add_task(door.later, door.answer, taken)
         return JSONResponse({})
 
     @router.post("/interactivity")
