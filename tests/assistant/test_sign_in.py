@@ -112,6 +112,22 @@ def test_tokens_that_do_not_hold_are_refused(provider: Provider, sign_in: SignIn
             pytest.fail(what)
 
 
+@pytest.mark.parametrize(("ahead_s", "held"), [(-3600, False), (-90, False), (-30, True), (300, True), (330, True)])
+def test_a_token_holds_by_the_clock_that_is_given_and_a_minute_of_grace(
+    provider: Provider, sign_in: SignIn, ahead_s: int, held: bool
+) -> None:
+    now = int(time.time())
+    token = provider.token(nbf=now, exp=now + 300)
+    tokens = BearerTokens(sign_in, lambda: now + ahead_s)
+    if held:
+        assert tokens.caller(token).reader.name == "ada@example.org"
+    else:
+        with pytest.raises(NotSignedIn):
+            tokens.caller(token)
+    with pytest.raises(NotSignedIn):
+        BearerTokens(sign_in, lambda: now + 390).caller(token)
+
+
 def test_a_claim_makes_nobody_another_person_nor_everyone(provider: Provider, sign_in: SignIn) -> None:
     claimed = provider.token(groups=["user:bo", "everyone", "*", "hr", 7, ""])
     assert BearerTokens(sign_in).caller(claimed).reader.groups == {"hr"}

@@ -21,7 +21,9 @@ def serving(app: FastAPI, **more: Any) -> Iterator[str]:
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         port = listener.getsockname()[1]
-        server = uvicorn.Server(uvicorn.Config(app, log_level="error", lifespan="on", timeout_graceful_shutdown=2, **more))
+        server = uvicorn.Server(
+            uvicorn.Config(app, log_level="error", lifespan="on", timeout_graceful_shutdown=2, **more)
+        )
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
         thread.start()
         while not server.started:

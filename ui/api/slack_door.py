@@ -144,7 +144,7 @@ class SlackDoor:
     def heard(self, sent: Json) -> Taken | None:
         """Keep an event, so that it is answered whatever becomes of this process; None: some process has it already."""
         event: Json = sent["event"]
-        kept = {name: sent[name] for name in ("team_id", "is_ext_shared_channel") if name in sent}
+        kept: Json = {name: sent[name] for name in ("team_id", "is_ext_shared_channel") if name in sent}
         kept["event"] = {name: event[name] for name in _NEEDED if name in event}
         taken = self._quoth().shared_doors.keep_event(str(sent.get("event_id")), kept)
         if taken is not None:

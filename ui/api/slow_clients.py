@@ -28,7 +28,7 @@ def with_deadlines(deadlines: Deadlines) -> type[asyncio.Protocol]:
     """uvicorn's protocol (its setting `http`), which answers 408 and closes when a request takes longer to come."""
     base: Any = AutoHTTPProtocol
 
-    class Deadlined(base):  # type: ignore[misc]
+    class Deadlined(base):
         _timer: asyncio.TimerHandle | None = None
         _awaited = ""  # "head", "body", or nothing while the request is worked on
         _since_s = 0.0
