@@ -12,7 +12,22 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Final
 
-from sqlalchemy import Column, DateTime, Float, Integer, Table, Text, Uuid, delete, func, null, select, text, update
+from sqlalchemy import (
+    Column,
+    DateTime,
+    Float,
+    Index,
+    Integer,
+    Table,
+    Text,
+    Uuid,
+    delete,
+    func,
+    null,
+    select,
+    text,
+    update,
+)
 from sqlalchemy.dialects.postgresql import JSONB, insert
 
 from assistant.model import ConversationId
@@ -43,6 +58,7 @@ slack_event = Table(
     Column("tries", Integer, nullable=False, server_default="0"),
     Column("taken_at", DateTime(timezone=True)),
     Column("done_at", DateTime(timezone=True)),
+    Index("slack_event_open", "at", postgresql_where=text("done_at is null and sent is not null")),
 )
 slack_thread = Table(
     "slack_thread",
