@@ -14,6 +14,7 @@ from evals.run_store import Runs
 from ingest.errors import UsageError
 from ui import wording
 from ui.case_panel import choose_run
+from ui.measure_words import measure_meaning
 from ui.run_cache import compared_runs
 from ui.run_panel import open_cases
 
@@ -77,15 +78,20 @@ def _differences(differences: Sequence[Difference]) -> None:
                 "Ties": one.ties,
                 "Losses": one.losses,
                 "Says": one.verdict,
+                "Meaning": measure_meaning(one.name),
             }
             for one in moving
         ],
         hide_index=True,
         column_config={
-            name: st.column_config.NumberColumn(format=shown)
-            for name, shown in (
-                ("Before", "%.3f"), ("After", "%.3f"), ("Change", "%+.3f"), ("p (Holm)", "%.3f"), ("Effect", "%+.2f"),
-            )
+            "Meaning": st.column_config.TextColumn(width="large"),
+            **{
+                name: st.column_config.NumberColumn(format=shown)
+                for name, shown in (
+                    ("Before", "%.3f"), ("After", "%.3f"), ("Change", "%+.3f"), ("p (Holm)", "%.3f"),
+                    ("Effect", "%+.2f"),
+                )
+            },
         },
         alt="Measures that differ between the two runs",
     )  # fmt: skip

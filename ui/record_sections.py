@@ -80,11 +80,11 @@ def _question(record: Record) -> Section:
     answer, made = record.answer, record.made
     facts = [
         ("Question", answer.question),
-        ("Asked", f"{wording.date_words(record.asked_at)}, {record.asked_at:%H:%M} UTC"),
+        ("Asked", wording.moment_words(record.asked_at)),
         ("Searched for", record.searched or "nothing"),
-        ("Result", answer.status),
-        ("Answered by", answer.model),
-        ("Prompt version", answer.prompt_version),
+        ("Result", wording.STATUSES[answer.status]),
+        *([("Answer", wording.answerer_words(answer.model))] if answer.claims else []),
+        *([("Rules given to the model", answer.prompt_version)] if answer.model != wording.QUOTED else []),
     ]
     if record.operator:
         facts.append(("Asked by an operator", record.operator))

@@ -23,6 +23,7 @@ from evals.run_store import KeptRun, Runs
 from ingest.errors import UsageError
 from ui import wording
 from ui.calibration_panel import show_calibration
+from ui.measure_words import measure_meaning
 from ui.own_files import kept_for
 from ui.review_panel import show_judged_by_people
 from ui.run_cache import measured_run
@@ -36,10 +37,11 @@ CASE: Final = "case"
 PAGE_SECTION: Final = "evaluation-section"  # key of the page's sections
 MAIN: Final[Mapping[str, str]] = {
     "gold_citation_recall": "Gold cited",
-    "supported_sentences": "Supported",
+    "citation_recall": "Supported",
     "abstention_tpr": "Rightly silent",
     "abstention_fpr": "Wrongly silent",
 }
+VALUES: Final = ("Value", "From", "To")
 MEASURED_AT_ONCE: Final = 20  # runs of the list
 LIST_ROW_PX: Final = 35
 
@@ -70,11 +72,8 @@ def show_runs(quoth: Quoth, caller: Caller, said: Callable[[str], None]) -> None
 
 
 def run_name(one: KeptRun) -> str:
-    """'21 November 2026, 14:05 · quoted · cases.jsonl · 3f2a91c0'."""
-    return (
-        f"{wording.date_words(one.started_at)}, {one.started_at:%H:%M} · {system_of(one)} · {one.facts.cases_name} · "
-        f"{one.id[:8]}"
-    )
+    """'21 November 2026, 14:05 UTC · quoted · cases.jsonl · 3f2a91c0'."""
+    return f"{wording.moment_words(one.started_at)} · {system_of(one)} · {one.facts.cases_name} · {one.id[:8]}"
 
 
 def system_of(one: KeptRun) -> str:
@@ -195,11 +194,18 @@ def _numbers(run: AnswersRun) -> None:
                     "From": one.interval[0] if one.interval else None,
                     "To": one.interval[1] if one.interval else None,
                     "n": one.n,
+                    "Meaning": measure_meaning(name),
                 }
                 for name, one in {**run.measures, **run.resources}.items()
                 if one.value is not None
             ],
             hide_index=True,
+            column_config={
+                "Measure": st.column_config.TextColumn(width="medium"),
+                **{name: st.column_config.NumberColumn(format="%.3f", width="small") for name in VALUES},
+                "n": st.column_config.NumberColumn(width="small"),
+                "Meaning": st.column_config.TextColumn(width="large"),
+            },
             alt="Every measure of the run with its 95 % interval",
         )
         for note in run.notes:

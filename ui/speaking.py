@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 SPOKEN: Final = "spoken-question"  # keys of the session's state
 TROUBLE: Final = "spoken-trouble"
 ROUND: Final = "spoken-round"  # a new recorder after each recording
-NOTHING: Final = "Nothing was understood. Speak nearer to the microphone, or type the question."
+NOTHING: Final = "Nothing was understood. Speak nearer to the microphone."
+ALSO: Final = "Record it again, or type the question."
 
 
 def show_speaking(quoth: Quoth, reader: Reader, field: str) -> None:
@@ -38,10 +39,13 @@ def show_speaking(quoth: Quoth, reader: Reader, field: str) -> None:
 
     with st.popover("Speak", icon=":material/mic:", type="tertiary", key="speak"):
         st.caption(f"Up to {MOST_S:g} seconds. What was understood comes into the field below; nothing is asked yet.")
+        st.caption(
+            "Where the browser refuses the microphone, allow it beside the page's address, or type the question."
+        )
         st.audio_input("Your question", key=key, sample_rate=16_000, on_change=heard, label_visibility="collapsed")
     trouble = st.session_state.pop(TROUBLE, None)
     if trouble:
-        st.warning(wording.literal(trouble), icon=":material/mic_off:")
+        st.warning(f"{wording.literal(trouble)} {ALSO}", icon=":material/mic_off:")
 
 
 def write_down(quoth: Quoth, reader: Reader, recording: bytes, field: str) -> None:

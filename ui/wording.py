@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from datetime import date, datetime
-from typing import TYPE_CHECKING, Final, Literal
+from datetime import UTC, date, datetime
+from typing import TYPE_CHECKING, Any, Final, Literal
 
-from assistant.model import Answer, Citation, Passage
+from assistant.model import Answer, Citation, Passage, Status
 from ingest.document_list import Names, Work
 from ingest.errors import QuothError, Reason
 from ingest.intake import Item, Progress
@@ -51,6 +51,14 @@ ROUTES: Final[Mapping[str, str]] = {
     "exact": "each passage compared",
     "hnsw": "through the index of neighbours, which may pass over a few",
 }
+
+STATUSES: Final[Mapping[Status, str]] = {
+    "answered": "answered",
+    "partial": "answered in part",
+    "abstained": "the documents do not say",
+    "clarifying": "asked back",
+}
+QUOTED: Final = "quoted"  # the model's name where none wrote
 
 Tone = Literal["good", "neutral", "bad", "busy"]
 TONES: Final[Mapping[Tone, tuple[str, str]]] = {  # colour and icon
@@ -125,6 +133,12 @@ def date_words(when: datetime | date | str) -> str:
     return f"{when.day} {when:%B %Y}"
 
 
+def moment_words(when: datetime) -> str:
+    """'21 November 2026, 14:05 UTC': servers and readers may live in different zones, so the zone is said."""
+    at = when.astimezone(UTC)
+    return f"{date_words(at)}, {at:%H:%M} UTC"
+
+
 def place_words(page: int | None, end_page: int | None, place: Mapping[str, str | int]) -> str:
     """'page 3', 'pages 3 to 4', 'slide 2', 'sheet Rates, rows 4 to 9'; empty where a format has no places."""
     parts = []
@@ -185,13 +199,33 @@ def verified_words(answer: Answer) -> str:
     return f"{good} of {total} statements carry a quotation checked word for word"
 
 
+def details_words(details: Mapping[str, Any]) -> str:
+    """'version 3, over 2; readers hr, it': what is kept of an event, as words and not as JSON."""
+
+    def value(one: Any) -> str:
+        if isinstance(one, Mapping):
+            return ", ".join(f"{name.replace('_', ' ')} {value(inner)}" for name, inner in one.items())
+        if isinstance(one, list | tuple):
+            return ", ".join(map(value, one)) or "none"
+        if isinstance(one, bool):
+            return "yes" if one else "no"
+        if isinstance(one, float):
+            return f"{one:,.4g}"
+        return "none" if one in (None, "") else str(one)
+
+    return "; ".join(f"{name.replace('_', ' ')} {value(one)}" for name, one in details.items())
+
+
+def answerer_words(model: str) -> str:
+    """'Written by gpt-6-luna', or that sentences were quoted without a model."""
+    return "Sentences quoted from the documents" if model == QUOTED else f"Written by {model}"
+
+
 def method_words(answer: Answer) -> str:
     """Who wrote the answer, how long it took, what it cost."""
     parts = []
     if answer.claims:
-        parts.append(
-            "Sentences quoted from the documents" if answer.model == "quoted" else f"Written by {answer.model}"
-        )
+        parts.append(answerer_words(answer.model))
     total_ms = answer.timings_ms.get("total")
     if total_ms is not None:
         parts.append(f"{total_ms / 1000:.1f} s")
@@ -391,7 +425,7 @@ def names_words(names: Names) -> str:
 
 def version_words(version: StoredVersion) -> str:
     """'stored on 5 March 2026, 34 kB, 12 passages' and when another took its place."""
-    parts = [f"stored on {date_words(version.stored_at)} at {version.stored_at:%H:%M}", size_words(version.bytes)]
+    parts = [f"stored on {moment_words(version.stored_at)}", size_words(version.bytes)]
     if version.current:
         parts.append(counted(version.chunks, "passage"))
     parts.append(counted(version.characters, "character"))

@@ -50,8 +50,8 @@ def test_it_shows_what_was_found_and_why(app: AppTest) -> None:
     assert "A berth for a *guest* boat" in words(app)  # as it stands, no markup
     assert "Chosen from: 2 passages that you may read." in words(app)
     ranks = app.dataframe[1].value
-    assert list(ranks["reranked"]) == [1, 2]
-    assert {"lexical", "dense", "fused"} <= set(ranks.columns)
+    assert list(ranks["Final"]) == [1, 2]
+    assert {"Words", "Words, score", "Meaning", "Both"} <= set(ranks.columns)
 
 
 def test_an_offer_narrows_only_when_it_is_taken_up(app: AppTest) -> None:

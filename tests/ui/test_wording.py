@@ -198,3 +198,15 @@ def test_the_library_in_words() -> None:
     other = replace(one, collection="legal", updated_at=datetime(2026, 4, 1, tzinfo=UTC))
     assert wording.library_words([one]) == "1 document, last updated 5 March 2026"
     assert wording.library_words([one, other]) == "2 documents in 2 collections, last updated 1 April 2026"
+
+
+def test_details_of_an_event_are_words_and_no_json() -> None:
+    told = {"version": 3, "over": 2, "set": {"review_by": "2027-01-01", "owner": None}, "readers": ["hr", "it"]}
+    assert wording.details_words(told) == "version 3; over 2; set review by 2027-01-01, owner none; readers hr, it"
+    assert wording.details_words({"members": [], "twice": True}) == "members none; twice yes"
+    assert wording.details_words({}) == ""
+
+
+def test_a_moment_names_its_zone() -> None:
+    assert wording.moment_words(datetime(2026, 3, 5, 9, 7, tzinfo=UTC)) == "5 March 2026, 09:07 UTC"
+    assert wording.moment_words(datetime.fromisoformat("2026-03-05T01:07:00+02:00")) == "4 March 2026, 23:07 UTC"

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from functools import partial
 from typing import TYPE_CHECKING, Final
@@ -24,7 +26,9 @@ SAID: Final = "admin-said"  # what the last act came to, shown once
 MADE: Final = "admin-key"  # a key that was just made, until the page is left
 SECTIONS: Final = ("People", "Keys", "Budgets", "Models", "Audit", "Index", "Settings")
 GROUPINGS: Final[dict[Grouping, str]] = {"day": "By day", "model": "By model", "user": "By person"}
+GROUPED: Final[dict[Grouping, str]] = {"day": "Day", "model": "Model", "user": "Person"}
 EVENTS: Final = 200
+WHEN: Final = "D MMM YYYY, HH:mm:ss"
 
 
 def show(quoth: Quoth, caller: Caller, environ: Mapping[str, str]) -> None:
@@ -165,13 +169,13 @@ def _budgets(quoth: Quoth) -> None:
         return
     st.dataframe(
         [
-            {"": one.name, "Calls": one.calls, "Failed": one.failed, "Input tokens": one.input_tokens,
+            {GROUPED[by]: one.name, "Calls": one.calls, "Failed": one.failed, "Input tokens": one.input_tokens,
              "Of them cached": one.cached_input_tokens, "Output tokens": one.output_tokens, "USD": one.cost_usd}
-            for one in [*rows, total]
+            for one in [*rows, replace(total, name="In all")]
         ],
-        hide_index=True, width="stretch",
+        hide_index=True, width="stretch", alt=f"Use of models, {GROUPINGS[by].lower()}",
+        column_config={"USD": st.column_config.NumberColumn(format="%.4f")},
     )  # fmt: skip
-    st.caption("The last line is the total.")
 
 
 def _models(quoth: Quoth) -> None:
@@ -190,9 +194,9 @@ def _models(quoth: Quoth) -> None:
         )  # fmt: skip
     st.dataframe(
         [
-            {"Part": "Embedder", "Is": quoth.embedder.space},
-            {"Part": "Re-ranker", "Is": quoth.settings.reranker},
-            {"Part": "Checker", "Is": quoth.checker.name},
+            {"Part": "Embedder", "Does": "compares questions and passages in meaning", "Used": quoth.embedder.space},
+            {"Part": "Re-ranker", "Does": "orders what was found", "Used": quoth.settings.reranker},
+            {"Part": "Checker", "Does": "judges whether a quotation supports a statement", "Used": quoth.checker.name},
         ],
         hide_index=True, width="stretch",
     )  # fmt: skip
@@ -222,18 +226,23 @@ def _audit(quoth: Quoth) -> None:
     st.dataframe(
         [
             {"Number": one.number, "When": one.at, "Who": one.principal, "In whose name": one.operator or "",
-             "What": one.action, "Of what": str(one.subject or ""), "Details": one.detail}
+             "What": one.action, "Details": wording.details_words(json.loads(one.detail)), "Of what": str(one.subject or "")}
             for one in events
         ],
-        hide_index=True, width="stretch",
+        hide_index=True, width="stretch", alt="Events, the latest first",
+        column_config={
+            "Number": st.column_config.NumberColumn(width="small"),
+            "When": st.column_config.DatetimeColumn("When (UTC)", format=WHEN, timezone="UTC"),
+            "Details": st.column_config.TextColumn(width="large"),
+        },
     )  # fmt: skip
     st.caption(f"The latest {len(events)}. Words of questions and documents are kept as keyed hashes only.")
 
 
 def _index(quoth: Quoth) -> None:
     progress = quoth.intake.progress()
-    st.text(wording.queue_words(progress))
-    st.text(f"Searched by meaning in: {quoth.spaces.active.embedder.space}")
+    st.text(wording.queue_words(progress) or "No file waits or is being read.")
+    st.text(f"Questions and passages are compared in meaning by {quoth.spaces.active.embedder.space}.")
     building = quoth.spaces.progress()
     if building is not None:
         done, total = building

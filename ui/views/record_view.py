@@ -51,11 +51,13 @@ def _listed(quoth: Quoth, reader: Reader) -> None:
                 wording.literal(wording.shortened(one.question, 120)), key=f"open-{one.id}", type="tertiary",
                 on_click=_choose, args=(one.id,), width="stretch",
             )  # fmt: skip
-            cost = f" · {one.cost_usd:.4f} USD" if one.calls else ""
-            calls = wording.counted(one.calls, "call of a model", "calls of models")
-            st.caption(
-                wording.literal(f"{wording.date_words(one.asked_at)} · {one.status} · {one.model} · {calls}{cost}")
-            )
+            parts = [wording.moment_words(one.asked_at), wording.STATUSES[one.status]]
+            if one.status in ("answered", "partial"):
+                words = wording.answerer_words(one.model)
+                parts.append(words[0].lower() + words[1:])
+            if one.calls:
+                parts += [wording.counted(one.calls, "call of a model", "calls of models"), f"{one.cost_usd:.4f} USD"]
+            st.caption(wording.literal(" · ".join(parts)))
     if len(asked) == MOST:
         st.caption(f"The latest {MOST}.")
 

@@ -15,6 +15,7 @@ from ingest.document_list import Names, names_in_use
 from retrieval.model import STAGES, SearchResult, Stage
 from retrieval.narrowing import KIND_LABELS, Narrowing, Offer
 from ui import wording
+from ui.record_sections import STAGE_NAMES
 from ui.source_pane import OPEN, OpenSource, show_source
 
 if TYPE_CHECKING:
@@ -172,19 +173,31 @@ def _why(result: SearchResult) -> None:
     if result.idf:
         st.text("Terms looked for, the rarer the weightier:")
         st.dataframe(
-            [{"term": term, "weight": round(weight, 2)} for term, weight in result.idf.items()], hide_index=True
-        )
-    st.text("Rank in each stage; empty: not among those the stage brought.")
+            [{"Term": term, "Weight": round(weight, 2)} for term, weight in result.idf.items()], hide_index=True,
+            alt="Terms looked for, with their weights",
+        )  # fmt: skip
+    st.text("Rank in each stage, and its score there; empty: not among those the stage brought.")
     st.dataframe(
         [
             {
-                "passage": f"{hit.rank}. {hit.title}",
-                **{stage: hit.ranks.get(stage) for stage in STAGES},
-                **{f"{stage} score": round(hit.scores[stage], 3) for stage in STAGES if stage in hit.scores},
+                "Passage": f"{hit.rank}. {wording.document_name(hit.title, hit.source)}",
+                **{
+                    f"{STAGE_NAMES[stage].capitalize()}{what}": given.get(stage)
+                    for stage in STAGES
+                    for what, given in (("", hit.ranks), (", score", hit.scores))
+                },
             }
             for hit in result.hits
         ],
         hide_index=True,
+        column_config={
+            "Passage": st.column_config.TextColumn(width="large"),
+            **{
+                f"{name.capitalize()}, score": st.column_config.NumberColumn(format="%.3f")
+                for name in STAGE_NAMES.values()
+            },
+        },
+        alt="Each passage's rank and score in every stage of the search",
     )
     took = [f"{label} {result.timings_ms[name]:.1f}" for name, label in STEPS.items() if name in result.timings_ms]
     st.text(f"Milliseconds: {', '.join(took)}; together {result.timings_ms['total']:.1f}.")
