@@ -226,7 +226,8 @@ def _audit(quoth: Quoth) -> None:
     st.dataframe(
         [
             {"Number": one.number, "When": one.at, "Who": one.principal, "In whose name": one.operator or "",
-             "What": one.action, "Details": wording.details_words(json.loads(one.detail)), "Of what": str(one.subject or "")}
+             "What": one.action, "Details": wording.details_words(json.loads(one.detail)),
+             "Of what": str(one.subject or "")}
             for one in events
         ],
         hide_index=True, width="stretch", alt="Events, the latest first",
