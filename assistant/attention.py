@@ -21,6 +21,11 @@ Kind = Literal[
     "review", "expired", "expiring", "not_yet", "superseded", "finding", "outdated", "unused", "failed", "recognition"
 ]
 
+FOUND: Final = {  # kind of a finding: what was found
+    "hidden_text": "text that nobody sees",
+    "invisible_characters": "invisible characters",
+    "instruction": "words that address an assistant",
+}
 EXPIRING_DAYS: Final = 30
 LOW_RECOGNITION: Final = 0.85  # mean score of a page, below which words are likely to be wrong
 MOST_FAILED: Final = 200
@@ -96,7 +101,7 @@ def _of_dates(row: Row[Any], today: date, names: dict[Any, str]) -> list[tuple[K
 
 def _of_reading(row: Row[Any], worst: float | None) -> list[tuple[Kind, str]]:
     found: list[tuple[Kind, str]] = []
-    kinds = sorted({str(one.get("kind", "")).replace("_", " ") for one in row.findings})
+    kinds = sorted({FOUND.get(kind := str(one.get("kind", "")), kind) for one in row.findings})
     if kinds:
         found.append(("finding", f"Reading it found {', '.join(kinds)}. Look at the findings."))
     if (row.parser_profile, row.index_profile) != (PARSER_PROFILE, index_profile()):

@@ -25,6 +25,7 @@ from ui.run_panel import CASE, RUN, run_name
 if TYPE_CHECKING:
     from assistant.bootstrap import Quoth
 
+STATUSES: Final[Mapping[str, str]] = {**wording.STATUSES, "failed": "failed"}
 LATEST: Final = 50  # runs to choose from
 LOST_AT: Final[Mapping[str, str]] = {  # failure class: where it went wrong, in words
     "failed": "Nothing was answered: a service failed.",
@@ -111,11 +112,11 @@ def _table(
                 "Question": wording.shortened(questions.get(one.case_id, "(not kept any more)"), 300),
                 "What happened": one.failure_class,
                 "People say": said.get(one.case_id, ""),
-                "Type": one.outcome.type or "",
-                "Status": one.outcome.status,
+                "Type": (one.outcome.type or "").replace("_", " "),
+                "Status": STATUSES.get(one.outcome.status, one.outcome.status),
                 "Statements": len(one.outcome.claims),
                 "Not supported": sum(not claim.supported for claim in one.outcome.claims),
-                "ms": one.latency_ms,
+                "Took, ms": one.latency_ms,
             }
             for one in shown
         ],
@@ -124,7 +125,10 @@ def _table(
         selection_mode="single-row",
         key=f"cases-{run}-{len(shown)}",
         height=min(38 + 35 * len(shown), 360),
-        column_config={"Question": st.column_config.TextColumn(width="large")},
+        column_config={
+            "Question": st.column_config.TextColumn(width="large"),
+            "Took, ms": st.column_config.NumberColumn(format="%.0f"),
+        },
         alt="Cases of the run",
     )
     at = picked.selection.rows
@@ -139,7 +143,8 @@ def show_case(quoth: Quoth, caller: Caller, case: CaseRecord, question: str) -> 
     answer = words_of_case(quoth.database, caller.reader, case)
     with st.container(key="eval-case"):
         st.subheader(wording.literal(question or case.case_id), anchor=False)
-        st.caption(wording.literal(f"{case.case_id} · {case.outcome.status} · {case.model} · {case.failure_class}"))
+        status = STATUSES.get(case.outcome.status, case.outcome.status)
+        st.caption(wording.literal(f"Case {case.case_id} · {status} · {case.model} · {case.failure_class}"))
         st.text(LOST_AT.get(case.failure_class, case.failure_class))
         for problem in case.problems:
             st.caption(wording.literal(problem))
@@ -204,7 +209,7 @@ def _hits(quoth: Quoth, caller: Caller, case: CaseRecord) -> None:
         [
             {
                 "Gold": "★" if hit.gold else "",
-                **{STAGE_NAMES[stage]: hit.rank(stage) for stage in STAGES},
+                **{STAGE_NAMES[stage].capitalize(): hit.rank(stage) for stage in STAGES},
                 "Document": hit.words.source or OUT_OF_REACH,
                 "Beginning": wording.shortened(hit.words.text, 240),
             }

@@ -17,7 +17,7 @@ HELPFUL: Final = 1  # what st.feedback("thumbs") calls the thumb that points up
 
 
 def show_feedback(quoth: Quoth, reader: Reader, answer: Answer, given: Given | None) -> None:
-    """The thumbs, kept at once; after the one that points down, reason and correction, each kept when it is given."""
+    """The thumbs, kept at once."""
     thumb = f"thumb-{answer.id}"
 
     def keep_thumb() -> None:
@@ -26,6 +26,14 @@ def show_feedback(quoth: Quoth, reader: Reader, answer: Answer, given: Given | N
             quoth.feedback.withdraw(reader, answer.id)
         else:
             quoth.feedback.give(reader, answer.id, helpful=chosen == HELPFUL)
+
+    if thumb not in st.session_state and given is not None:
+        st.session_state[thumb] = HELPFUL if given.helpful else 1 - HELPFUL
+    st.feedback("thumbs", key=thumb, on_change=keep_thumb)
+
+
+def show_reasons(quoth: Quoth, reader: Reader, answer: Answer, given: Given | None) -> None:
+    """After the thumb that points down, reason and correction, each kept when it is given."""
 
     def keep_reason() -> None:
         quoth.feedback.give(
@@ -36,9 +44,6 @@ def show_feedback(quoth: Quoth, reader: Reader, answer: Answer, given: Given | N
             correction=st.session_state.get(f"correction-{answer.id}"),
         )
 
-    if thumb not in st.session_state and given is not None:
-        st.session_state[thumb] = HELPFUL if given.helpful else 1 - HELPFUL
-    st.feedback("thumbs", key=thumb, on_change=keep_thumb)
     if given is None or given.helpful:
         return
     with st.container(key=f"feedback-{answer.id}", gap="xsmall"):

@@ -70,10 +70,11 @@ def _hit(hit: Hit) -> None:
     with st.container(border=True, gap="xsmall", key=f"hit-{hit.rank}"):
         name = wording.document_name(hit.title, hit.source)
         where = wording.place_words(hit.page, None, {}) or " › ".join(hit.heading)
-        st.markdown(f"**{wording.literal(name)}**{f' · {wording.literal(where)}' if where else ''}")
+        with st.container(horizontal=True, vertical_alignment="center"):
+            st.markdown(f"**{wording.literal(name)}**{f' · {wording.literal(where)}' if where else ''}")
+            st.button("Open", key=f"hit-open-{hit.rank}", type="tertiary", icon=":material/arrow_forward:",
+                      on_click=open_document, args=(hit.document,))  # fmt: skip
         st.text(wording.shortened(hit.text, 400))
-        st.button("Open", key=f"hit-open-{hit.rank}", type="tertiary", icon=":material/arrow_forward:",
-                  on_click=open_document, args=(hit.document,))  # fmt: skip
 
 
 def _table(listing: Listing) -> None:

@@ -47,6 +47,7 @@ TIMES: Final[Mapping[str, str]] = {
     "total": "in all",
 }
 SHOWN_CHARS: Final = 240
+SETTINGS: Final = "Settings at that time"
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,7 +200,7 @@ def _calls(record: Record) -> Section:
             f"{usage.input_tokens:,} in, {usage.cached_input_tokens:,} of them cached, {usage.output_tokens:,} out",
         ),
         ("Cost", f"{usage.cost_usd:.6f} USD"),
-    ]
+    ][: None if record.calls else 2]
     rows = tuple(
         (
             PURPOSES.get(call.purpose, call.purpose), call.model, call.status, f"{call.input_tokens:,}",
@@ -254,7 +255,7 @@ def _settings(record: Record) -> Section:
         return found
 
     settings = record.made.get("settings", {})
-    return Section("Settings at that time", tuple(flat(settings)), empty="" if settings else "They were not kept then.")
+    return Section(SETTINGS, tuple(flat(settings)), empty="" if settings else "They were not kept then.")
 
 
 def _feedback(record: Record) -> Section:

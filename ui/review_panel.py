@@ -91,8 +91,8 @@ def _statement(
         for label, words, shortcut in BUTTONS:
             st.button(
                 words, key=f"review-{label}-{button}", shortcut=shortcut, on_click=_keep,
-                args=(quoth, caller, key, label), type="primary" if label == "supported" else "secondary",
-            )  # fmt: skip
+                args=(quoth, caller, key, label),
+            )  # fmt: skip  # none of them stands out: that would suggest a verdict
     for number, citation in enumerate(cited, 1):
         place = wording.citation_place(citation)
         st.caption(wording.literal(f"{citation.source}{f', {place}' if place else ''}"))

@@ -17,6 +17,7 @@ from ui import wording
 if TYPE_CHECKING:
     from assistant.bootstrap import Quoth
 
+PAGE_SECTION: Final = "evaluation-section"  # key of the page's sections
 EVERY_S: Final = 2.0
 WAS_OPEN: Final = "run-jobs-were-open"
 SHOWN: Final = 5  # that have ended
@@ -42,7 +43,8 @@ def _form(quoth: Quoth, caller: Caller, said: Callable[[str], None]) -> None:
     files = KeptCases(quoth.database).files()
     with st.expander("Start a run", icon=":material/play_arrow:"):
         if not files:
-            st.caption("No file of cases is kept yet. The section Make cases makes one, of a file or of conversations.")
+            st.caption("No file of cases is kept yet. One is made of a file, of documents or of conversations.")
+            st.button("Make cases", icon=":material/arrow_forward:", key="start-make-cases", on_click=_to_making)
             return
         versions = {one.file: one.version for one in files}
         left, middle, right = st.columns(3)
@@ -75,6 +77,10 @@ def _form(quoth: Quoth, caller: Caller, said: Callable[[str], None]) -> None:
                 said(f"A run of {job.total} cases waits for the worker.{waits}")
 
             _acting(start)
+
+
+def _to_making() -> None:
+    st.session_state[PAGE_SECTION] = "Make cases"
 
 
 def _panel(quoth: Quoth, caller: Caller) -> None:

@@ -27,14 +27,13 @@ from ui.measure_words import measure_meaning
 from ui.own_files import kept_for
 from ui.review_panel import show_judged_by_people
 from ui.run_cache import measured_run
-from ui.run_job_panel import show_run_jobs
+from ui.run_job_panel import PAGE_SECTION, show_run_jobs
 
 if TYPE_CHECKING:
     from assistant.bootstrap import Quoth
 
 RUN: Final = "run"  # of the address
 CASE: Final = "case"
-PAGE_SECTION: Final = "evaluation-section"  # key of the page's sections
 MAIN: Final[Mapping[str, str]] = {
     "gold_citation_recall": "Gold cited",
     "citation_recall": "Supported",
@@ -124,7 +123,9 @@ def _table(shown: Sequence[KeptRun], measured: Mapping[str, AnswersRun]) -> Kept
         selection_mode="single-row",
         key=f"runs-{len(shown)}-{shown[0].id}",
         height=min(38 + LIST_ROW_PX * len(rows), 430),
-        column_config={"When": st.column_config.DatetimeColumn(format="D MMM YYYY, HH:mm")},
+        column_config={
+            "When": st.column_config.DatetimeColumn("When (UTC)", format="D MMM YYYY, HH:mm", timezone="UTC")
+        },
         alt="Evaluation runs, the latest first",
     )
     st.caption("In brackets: 95 % intervals. Silent: it said that the documents do not say, rightly or wrongly.")
@@ -184,7 +185,8 @@ def _one(quoth: Quoth, caller: Caller, kept: KeptRun, run: AnswersRun | None, sa
 
 def _numbers(run: AnswersRun) -> None:
     classes = Counter(one.failure_class for one in run.records)
-    st.text(" · ".join(f"{n} {kind}" for kind, n in classes.most_common()))
+    ended = " · ".join(f"{n} {kind}" for kind, n in classes.most_common())
+    st.text(f"What became of the gold in {wording.counted(len(run.records), 'case')}: {ended}")
     with st.expander("All measures"):
         st.dataframe(
             [

@@ -42,6 +42,13 @@ HEADERS: Final = {
     "permissions-policy": "camera=(), microphone=(), geolocation=(), payment=(), usb=()",
 }
 
+# the recorder reads and plays what was recorded from an address of the page's own memory
+WITH_MICROPHONE: Final = {
+    "permissions-policy": HEADERS["permissions-policy"].replace("microphone=()", "microphone=(self)"),
+    "content-security-policy": CONTENT_SECURITY_POLICY.replace(
+        "connect-src 'self'", "connect-src 'self' blob:; media-src 'self' blob:"
+    ),
+}
 CSP: Final = "content-security-policy"
 HSTS: Final = "max-age=31536000"
 CLOSED: Final = "/_stcore/metrics"
@@ -95,11 +102,8 @@ class SecurityHeaders:
         self._app = app
         self._https = https
         self._known = known
-        policy = HEADERS["permissions-policy"]
         self._headers = (
-            HEADERS
-            | ({"permissions-policy": policy.replace("microphone=()", "microphone=(self)")} if microphone else {})
-            | ({"strict-transport-security": HSTS} if https else {})
+            HEADERS | (WITH_MICROPHONE if microphone else {}) | ({"strict-transport-security": HSTS} if https else {})
         )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 _PUNCTUATION: Final = re.compile(r"([!-/:-@\[-`{-~])")
 _SPACES: Final = re.compile(r"\s+")
 _ADDRESS: Final = re.compile(r"(https?:|www|(?=@))(//|\.|@)", re.IGNORECASE)
+_HASH: Final = re.compile(r"\b([0-9a-f]{8})[0-9a-f]{24,}\b")
 _WORD: Final = re.compile(r"\w{4,}")
 _SENTENCE_END: Final = re.compile(r"(?<=[.!?]) ")
 STEM: Final = 5  # letters by which words of an excerpt are compared with the question's
@@ -91,7 +92,7 @@ def shortened(text: str, limit: int) -> str:
         return line
     cut = line[: limit - 1]
     at_word = cut.rsplit(" ", 1)[0]
-    return (at_word if len(at_word) > limit // 2 else cut).rstrip(" ,;:") + "…"
+    return (at_word if len(at_word) > limit // 2 else cut).rstrip(" .,;:") + "…"
 
 
 def excerpt(text: str, question: str, limit: int) -> str:
@@ -211,7 +212,7 @@ def details_words(details: Mapping[str, Any]) -> str:
             return "yes" if one else "no"
         if isinstance(one, float):
             return f"{one:,.4g}"
-        return "none" if one in (None, "") else str(one)
+        return "none" if one in (None, "") else _HASH.sub(r"\1…", str(one))
 
     return "; ".join(f"{name.replace('_', ' ')} {value(one)}" for name, one in details.items())
 

@@ -65,5 +65,8 @@ def test_pages_may_ask_for_the_microphone_only_where_it_is_used() -> None:
     async def nothing(*_: Any) -> None: ...
 
     assert SecurityHeaders(nothing)._headers == HEADERS
-    policy = SecurityHeaders(nothing, microphone=True)._headers["permissions-policy"]
+    speaking = SecurityHeaders(nothing, microphone=True)._headers
+    policy = speaking["permissions-policy"]
     assert "microphone=(self)" in policy and "camera=()" in policy
+    assert "connect-src 'self' blob:; media-src 'self' blob:;" in speaking["content-security-policy"]
+    assert "connect-src 'self';" in HEADERS["content-security-policy"]

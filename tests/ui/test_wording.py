@@ -204,6 +204,7 @@ def test_details_of_an_event_are_words_and_no_json() -> None:
     told = {"version": 3, "over": 2, "set": {"review_by": "2027-01-01", "owner": None}, "readers": ["hr", "it"]}
     assert wording.details_words(told) == "version 3; over 2; set review by 2027-01-01, owner none; readers hr, it"
     assert wording.details_words({"members": [], "twice": True}) == "members none; twice yes"
+    assert wording.details_words({"question": "ab12cd34" * 4}) == "question ab12cd34…"
     assert wording.details_words({}) == ""
 
 

@@ -75,7 +75,8 @@ def _people(quoth: Quoth, caller: Caller) -> None:
         members = right.text_input(
             "Members", placeholder="user:ada, engineering", help="user:NAME is a person; any other name is a group."
         )
-        add, remove = left.form_submit_button("Add them", type="primary"), right.form_submit_button("Take them out")
+        with st.container(horizontal=True):
+            add, remove = st.form_submit_button("Add them", type="primary"), st.form_submit_button("Take them out")
         if add or remove:
             change = quoth.groups.add if add else quoth.groups.remove
             _acting(lambda: _change(change, caller, group or "", members), "Done. It holds at every door from now on.")
@@ -113,10 +114,13 @@ def _keys(quoth: Quoth, caller: Caller) -> None:
         st.caption("There are no keys. Programs and agents need one, where people sign in.")
     for key in keys:
         with st.container(border=True, horizontal=True, vertical_alignment="center", key=f"admin-key-{key.id}"):
-            st.text(_key_words(key, now), width="stretch")
+            with st.container(gap=None, width="stretch"):
+                st.markdown(f"**{wording.literal(f'{key.principal}: {key.label}' if key.label else key.principal)}**")
+                st.caption(wording.literal(_key_words(key, now)))
             if key.state(now) == "valid" and st.button("Revoke", key=f"admin-revoke-{key.id}"):
                 _acting(partial(_revoke, quoth, caller, key.id), f"The key {key.id} is refused from now on.")
     with st.form("admin-new-key", border=True):
+        st.markdown("**A new key**")
         first, second, third = st.columns(3)
         user = first.text_input("Acts as", placeholder="ada@example.org", help="What this person may read, it may.")
         roles = second.multiselect("Roles", [one for one in ROLES if one != "reader"], placeholder="reader")
@@ -131,8 +135,7 @@ def _key_words(key: Key, now: datetime) -> str:
     until = (
         f"{key.state(now)} until {wording.date_words(key.expires_at)}" if key.state(now) == "valid" else key.state(now)
     )
-    said = f" · {key.label}" if key.label else ""
-    return f"{key.id} · {key.principal} · {', '.join(key.roles)} · {until} · {used}{said}"
+    return f"{', '.join(key.roles)} · {until} · {used} · key {key.id}"
 
 
 def _make(quoth: Quoth, caller: Caller, user: str, roles: Sequence[Role], days: int, label: str) -> None:
@@ -227,7 +230,7 @@ def _audit(quoth: Quoth) -> None:
         [
             {"Number": one.number, "When": one.at, "Who": one.principal, "In whose name": one.operator or "",
              "What": one.action, "Details": wording.details_words(json.loads(one.detail)),
-             "Of what": str(one.subject or "")}
+             "Of what (id)": str(one.subject or "")}
             for one in events
         ],
         hide_index=True, width="stretch", alt="Events, the latest first",

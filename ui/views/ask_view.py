@@ -20,7 +20,7 @@ from ingest.errors import QuothError, trace_of
 from ingest.model import Document
 from ui import wording
 from ui.cited_answer import cited_answer, watch_for_stop
-from ui.feedback_panel import show_feedback
+from ui.feedback_panel import show_feedback, show_reasons
 from ui.handoff_panel import show_handoff
 from ui.history_drawer import history_drawer
 from ui.shared_conversation import LINK, show_shared
@@ -144,6 +144,7 @@ def show(
                             evaluation_page, label="Make it a case", icon=":material/science:",
                             query_params={"section": "make-cases", "answer": str(turn.id)},
                         )  # fmt: skip
+                show_reasons(quoth, reader, turn, said.get(turn.id))
         if turns and not question:
             _offers(quoth, reader, turns[-1])
         failed = st.session_state.pop(FAILED, None)

@@ -182,7 +182,9 @@ def _table(listing: Listing, today: date) -> None:
             "Version": st.column_config.NumberColumn(width="small"),
             "Pages": st.column_config.TextColumn(width="small", alignment="right"),
             "Passages": st.column_config.NumberColumn(width="small"),
-            "Changed": st.column_config.DatetimeColumn(format="D MMM YYYY, HH:mm", width="medium"),
+            "Changed": st.column_config.DatetimeColumn(
+                "Changed (UTC)", format="D MMM YYYY, HH:mm", timezone="UTC", width="medium"
+            ),
         },
         alt="The documents you may read",
     )

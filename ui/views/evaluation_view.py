@@ -14,7 +14,8 @@ from ui.case_panel import show_cases
 from ui.compare_panel import show_comparison
 from ui.promote_panel import show_promotion
 from ui.review_panel import show_review
-from ui.run_panel import PAGE_SECTION, show_runs
+from ui.run_job_panel import PAGE_SECTION
+from ui.run_panel import show_runs
 
 if TYPE_CHECKING:
     from assistant.bootstrap import Quoth

@@ -11,7 +11,7 @@ from assistant.model import AnswerId
 from ingest.access import Reader
 from ingest.errors import UsageError
 from ui import wording
-from ui.record_sections import Section, sections_of
+from ui.record_sections import SETTINGS, Section, sections_of
 
 if TYPE_CHECKING:
     from assistant.bootstrap import Quoth
@@ -69,13 +69,27 @@ def _choose(answer: AnswerId | None) -> None:
         st.query_params[ANSWER] = str(answer)
 
 
+def _facts(section: Section) -> None:
+    if section.facts:
+        st.markdown(
+            "  \n".join(
+                f"**{wording.literal(_capital(name))}:** {wording.literal(value)}" for name, value in section.facts
+            )
+        )
+
+
+def _capital(name: str) -> str:
+    return name[:1].upper() + name[1:]
+
+
 def _section(section: Section) -> None:
     """A section's facts as lines, its rows as a table whose words wrap."""
     st.subheader(section.title, anchor=False)
-    if section.facts:
-        st.markdown(
-            "  \n".join(f"**{wording.literal(name)}** {wording.literal(value)}" for name, value in section.facts)
-        )
+    if section.title == SETTINGS and section.facts:
+        with st.expander(wording.counted(len(section.facts), "setting")):
+            _facts(section)
+    else:
+        _facts(section)
     if not section.rows:
         if section.empty:
             st.caption(section.empty)
@@ -84,7 +98,7 @@ def _section(section: Section) -> None:
         st.table(
             [
                 {
-                    wording.literal(head) or " ": wording.literal(cell)
+                    wording.literal(_capital(head)) or " ": wording.literal(cell)
                     for head, cell in zip(section.heads, row, strict=True)
                 }
                 for row in section.rows
