@@ -25,7 +25,9 @@ from ui.run_panel import CASE, RUN, run_name
 if TYPE_CHECKING:
     from assistant.bootstrap import Quoth
 
-STATUSES: Final[Mapping[str, str]] = {**wording.STATUSES, "failed": "failed"}
+STATUSES: Final[Mapping[str, str]] = {"failed": "failed"} | {
+    str(name): words for name, words in wording.STATUSES.items()
+}
 LATEST: Final = 50  # runs to choose from
 LOST_AT: Final[Mapping[str, str]] = {  # failure class: where it went wrong, in words
     "failed": "Nothing was answered: a service failed.",

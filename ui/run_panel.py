@@ -55,7 +55,7 @@ def show_runs(quoth: Quoth, caller: Caller, said: Callable[[str], None]) -> None
     runs = Runs(quoth.database).list()
     if not runs:
         st.info("No run is kept yet. Start one above, or from a terminal:", icon=":material/science:")
-        st.code("quoth eval answers CASES.jsonl", language="shell")
+        st.code("quoth eval answers CASES.jsonl", language=None)
         return
     shown = runs[:MEASURED_AT_ONCE]
     measured = {one.id: run for one in shown if (run := _measured(quoth, one)) is not None}

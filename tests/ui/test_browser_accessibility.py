@@ -9,6 +9,7 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 
 from assistant.bootstrap import Quoth
+from ingest.access import LOCAL
 from tests.ui.test_browser import browser  # noqa: F401  # the fixture
 from tests.ui.test_browser_sign_in import WAIT_MS, up
 
@@ -44,10 +45,12 @@ def faults(page: Any, where: str) -> list[str]:
 def test_no_page_has_a_serious_fault(
     browser: Any,  # noqa: F811
     address: str,
+    quoth: Quoth,
     scheme: Any,
     width: int,
     height: int,
 ) -> None:
+    (kiln,) = (str(one.id) for one in quoth.catalog.documents(LOCAL))
     context = browser.new_context(viewport={"width": width, "height": height}, color_scheme=scheme)
     page = context.new_page()
     page.set_default_timeout(WAIT_MS)
@@ -63,12 +66,23 @@ def test_no_page_has_a_serious_fault(
     page.locator("button.marker").first.click()
     page.get_by_text("Citation 1 of 1").wait_for()
     found += faults(page, "source")
+    page.get_by_role("button", name="Close").first.click()
+    page.get_by_text("Citation 1 of 1").wait_for(state="detached")
+    page.get_by_role("button", name="History").click()
+    page.get_by_role("button", name="Manage").first.wait_for()
+    found += faults(page, "history")
     for path, words in (
         ("search", "Words or a question"),
         ("documents", "1 document"),
+        (f"documents?d={kiln}", "Answers now"),
+        ("record", "When is the kiln opened?"),
+        ("evaluation", "Start a run"),
         ("administration", "Whose groups"),
     ):
         page.goto(f"{address}/{path}")
+        for part in ("Properties", "Versions") if "?d=" in path else ():  # the fields first, then the words waited for
+            page.locator(".st-key-document_section").get_by_text(part).click()
+            found += faults(page, part)
         page.get_by_text(words).first.wait_for()
         found += faults(page, path)
     assert found == []

@@ -30,7 +30,7 @@ STEPS_WIDTH: Final = 370  # pixels: narrower, the numbers of pages are left out
 LIST, ATTENTION, GROUP = "All documents", "Needs attention", "View as a group"
 EVERY_COLLECTION: Final = "All collections"
 STATES: Final[dict[State, str]] = {
-    "all": "All",
+    "all": "Any state",
     "attention": "Needs attention",
     "suspicious": "Suspicious",
     "review": "Review is due",

@@ -26,6 +26,7 @@ MAX_QUESTION_CHARACTERS: Final = 2000
 EXCERPT_CHARACTERS: Final = 360
 NO_ANSWER: Final = AnswerId(uuid.UUID(int=0))
 ANY: Final = "Any"
+DAY: Final = "YYYY-MM-DD"
 ALL: Final = "All collections"
 STAGE_LABELS: Final[dict[Stage, str]] = {
     "reranked": "Best first",
@@ -94,8 +95,8 @@ def _filters(names: Names) -> tuple[str | None, Narrowing]:
         kind = st.selectbox(
             "Kind of file", [ANY, *KIND_LABELS], format_func=lambda one: KIND_LABELS.get(one, ANY), key="search-kind"
         )
-        since = st.date_input("Changed on this day or later", value=None, key="search-since")
-        before = st.date_input("Changed before", value=None, key="search-before")
+        since = st.date_input("Changed on this day or later", value=None, format=DAY, key="search-since")
+        before = st.date_input("Changed before", value=None, format=DAY, key="search-before")
         st.button("Clear", on_click=_set, kwargs=dict.fromkeys(FIELDS), icon=":material/filter_list_off:")
     chosen = Narrowing(
         None if owner == ANY else owner,
