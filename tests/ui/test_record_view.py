@@ -77,7 +77,7 @@ def test_everything_of_a_record_is_shown_as_text() -> None:
     ]  # fmt: skip
     facts = " ".join(one.value for one in app.markdown)
     assert "How \\*long\\* is leave" in facts  # as it was asked, and not as markup
-    assert "1 of 2 that were left out" in facts and "retrieval depth" in facts
+    assert "1 of 2 that were left out" in facts and "Retrieval depth" in facts
     cells = " ".join(str(cell) for table in app.table for cell in table.value.to_numpy().ravel())
     assert "judge a statement" in cells and "number 30 is not in the quote" in cells and "entailed" in cells
     assert "you may not read this now" in cells and "<b>" not in cells.replace("\\<b\\>", "")
