@@ -281,11 +281,7 @@ def _verified(address: str, company: Company, people: People, lost: list[str]) -
         for one in seen.shown:
             key = (one.document, one.version)
             if key not in texts:
-                texts[key] = (
-                    client.get(f"/api/documents/{one.document}/text", params={"version": one.version})
-                    .raise_for_status()
-                    .text
-                )
+                texts[key] = _got(client, f"/api/documents/{one.document}/text", version=one.version).text
             if not one.quote or texts[key][one.start : one.end] != one.quote:
                 seen.wrong.append(f"a quotation does not stand in version {one.version} of {one.document}")
         for one in sorted(seen.shown, key=_order)[:PROBED]:
@@ -299,6 +295,13 @@ def _verified(address: str, company: Company, people: People, lost: list[str]) -
     return len(seen.shown)
 
 
+def _got(client: httpx.Client, path: str, **query: str | int) -> httpx.Response:
+    """An answer of the API, waited for as it asks: an hour's documents are more than one person may open at once."""
+    while (response := client.get(path, params=query)).status_code == 429:
+        time.sleep(float(response.headers["retry-after"]))
+    return response.raise_for_status()
+
+
 def _order(one: Shown) -> tuple[int, str, str]:
     return hash((one.person, one.document)), one.person, one.quote
 
@@ -309,10 +312,10 @@ def _wait_for_uploads(client: httpx.Client, seen: Seen, lost: list[str]) -> None
     waiting = dict(seen.accepted)
     while waiting and time.monotonic() < deadline:
         for source, words in list(waiting.items()):
-            found = client.get("/api/documents", params={"words": source, "limit": 10}).raise_for_status().json()
+            found = _got(client, "/api/documents", words=source, limit=10).json()
             for one in found["documents"]:
                 if one["source"] == source:
-                    text = client.get(f"/api/documents/{one['document']}/text").raise_for_status().text
+                    text = _got(client, f"/api/documents/{one['document']}/text").text
                     if text.split()[-8:] == words.decode().split()[-8:]:
                         waiting.pop(source, None)
         if waiting:
