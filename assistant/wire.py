@@ -7,7 +7,7 @@ from datetime import date
 from typing import Any
 
 from assistant.model import Answer, Citation, Newer
-from ingest.intake import Item
+from ingest.intake_rows import Item
 from ingest.model import Document, Locator, Receipt
 from retrieval.model import Hit, SearchResult
 

@@ -45,7 +45,7 @@ from evals.systems import QuothSystem
 from ingest import audit, queueing, schema
 from ingest.access import LOCAL, PERSON, Reader
 from ingest.errors import QuothError, ServiceError, UsageError, trace_of
-from ingest.intake import Stopped
+from ingest.intake_rows import Stopped
 from ingest.worker import JobKind
 
 if TYPE_CHECKING:

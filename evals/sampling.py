@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any, Final
 
 from assistant.bootstrap import Quoth
+from ingest.discovery import Input
 from ingest.errors import ConfigurationError
 from ingest.model import Receipt
-from ingest.pipeline import Input
 from ingest.storing import Identity
 
 SAMPLES: Final = Path(__file__).parent / "samples"

@@ -40,7 +40,7 @@ from sqlalchemy.dialects.postgresql import ARRAY, JSONB, insert
 
 from ingest import schema
 from ingest.database import Database
-from ingest.intake import BULK, UPLOAD, Item
+from ingest.intake_rows import BULK, UPLOAD, Item
 from ingest.model import Embedder, Span
 from ingest.openai_embedding import OpenAIEmbedder
 from ingest.vectors import Vectors, unit_rows

@@ -17,7 +17,8 @@ from ingest.audit import record
 from ingest.catalog import readable
 from ingest.database import Database
 from ingest.errors import ServiceError, UsageError
-from ingest.intake import OPEN, UPLOAD, Handed, Intake, Item
+from ingest.intake import Intake
+from ingest.intake_rows import OPEN, UPLOAD, Handed, Item
 from ingest.model import DocumentId, Receipt
 from ingest.originals import Originals
 from ingest.storing import Identity

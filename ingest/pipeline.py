@@ -7,10 +7,10 @@ import shutil
 import tempfile
 import time
 import uuid
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Final, cast
@@ -22,10 +22,12 @@ from ingest import queueing, schema, storing
 from ingest.access import LOCAL, Reader
 from ingest.canonical import PARSER_PROFILE
 from ingest.database import Database
+from ingest.discovery import Input, discover
 from ingest.document_list import taken_from
-from ingest.errors import DocumentError, NoRoom, ServiceError, UsageError, is_full
+from ingest.errors import DocumentError, NoRoom, ServiceError, is_full
 from ingest.indexing import index_document, index_profile
-from ingest.intake import BULK, FEW, Handed, Intake, Item
+from ingest.intake import Intake
+from ingest.intake_rows import BULK, FEW, Handed, Item
 from ingest.model import DocumentId, ParsedDocument, Receipt
 from ingest.originals import Originals, snapshot
 from ingest.reuse import stored_vectors
@@ -43,19 +45,6 @@ POLL_S: Final = (0.05, 0.4)  # between two looks at what is done: at first, and 
 REBUILT_AT_ONCE: Final = 500  # documents queued for rebuilding, until these are done
 REBUILD_AGAIN_AFTER: Final = timedelta(days=1)
 SWEEP_AFTER_S: Final = 3600  # originals younger than this may belong to a transaction under way
-SKIPPED_NAMES: Final = frozenset({"Thumbs.db", "desktop.ini", ".DS_Store"})
-
-
-@dataclass(frozen=True, slots=True)
-class Input:
-    """One file to add, under the identity it will have."""
-
-    path: Path
-    identity: Identity
-    readers: tuple[str, ...] | None = None  # None: everyone for a new document, an existing one keeps its own
-    owner: str | None = None
-    refused: DocumentError | None = None
-    origin: str | None = None  # what the document is kept in step with: "folder:/srv/handbook", "s3://..."
 
 
 class Pipeline:
@@ -474,47 +463,3 @@ def _refused(name: Identity) -> Receipt:
     return Receipt(
         name.source, name.collection, "failed", None, None, None, 0, 0, 0.0, error.reason, error.detail
     )  # fmt: skip
-
-
-def discover(paths: Sequence[Path], collection: str) -> list[Input]:
-    """The files under the paths, each with its identity; two files with one identity are both refused.
-
-    `source` is the path relative to the folder given, with '/', or the file's name.
-
-    Raises:
-        UsageError: a path does not exist, or a folder holds no file.
-    """
-    found: list[tuple[Path, str, str | None]] = []
-    for path in paths:
-        if path.is_dir():
-            inside = [file for file in sorted(path.rglob("*")) if file.is_file() and not _skipped(file, path)]
-            if not inside:
-                raise UsageError(f"The folder {str(path)!r} holds no file to add.")
-            origin = f"folder:{path.resolve().as_posix()}"
-            found.extend((file, file.relative_to(path).as_posix(), origin) for file in inside)
-        elif path.exists():
-            found.append((path, path.name, None))
-        else:
-            raise UsageError(f"{str(path)!r} does not exist. Check the path.")
-    found = list({(one[0].resolve(), one[1]): one for one in found}.values())
-    counts = Counter(source for _, source, _ in found)
-    return [
-        Input(
-            file,
-            Identity(collection, source),
-            refused=DocumentError(
-                "ambiguous_name",
-                f"Two files of this command would both be {source!r} in the collection {collection!r}. Add them in two "
-                "commands with different --collection, or add the folder that holds both.",
-            )
-            if counts[source] > 1
-            else None,
-            origin=origin,
-        )
-        for file, source, origin in found
-    ]
-
-
-def _skipped(file: Path, root: Path) -> bool:
-    parts = file.relative_to(root).parts
-    return file.name in SKIPPED_NAMES or any(part.startswith(".") for part in parts) or file.name.startswith("~$")

@@ -22,10 +22,10 @@ from typing import IO, Final
 from ingest.access import LOCAL, Reader
 from ingest.catalog import Catalog
 from ingest.database import Database
+from ingest.discovery import Input
 from ingest.errors import ConfigurationError, DocumentError
 from ingest.model import DocumentId, Receipt
 from ingest.origins import Found, Kept, Known, Origin
-from ingest.pipeline import Input
 from ingest.sources import Entry, Gone, Source, Unlisted
 from ingest.storing import Identity
 

@@ -16,14 +16,15 @@ from uuid import UUID
 from pgvector import HalfVector
 from sqlalchemy import Connection, select
 
-from ingest import intake, schema, storing
+from ingest import intake_rows, schema, storing
 from ingest.access import LOCAL, Reader
 from ingest.canonical import PARSER_PROFILE
 from ingest.database import Database
 from ingest.deferred_embedding import WAITS, Deferred, deferring, forget_waits, wait_for
 from ingest.errors import ConfigurationError, DocumentError, NoRoom, ServiceError, is_full, trace_of
 from ingest.indexing import StoredVectors, ToldBefore, chunk_text, index_document, index_profile
-from ingest.intake import Handed, Intake, Item, Report, Stopped
+from ingest.intake import Intake, Report
+from ingest.intake_rows import Handed, Item, Stopped
 from ingest.metering import Caller, in_name_of
 from ingest.model import Attachment, DocumentId, Embedder, Receipt
 from ingest.originals import Originals
@@ -90,7 +91,7 @@ class Taking:
             self._intake.put_back(item)  # does nothing to a row that was cancelled
         except Deferred as deferred:
             with self._database.working() as connection:
-                if intake.waits_again(connection, item, WAITS):
+                if intake_rows.waits_again(connection, item, WAITS):
                     wait_for(connection, item, deferred)
         except DocumentError as error:
             if stopping():  # the parser was stopped beneath it: that says nothing about the document
@@ -170,7 +171,7 @@ class Taking:
                 )  # fmt: skip
                 gone = self._attach(connection, item, document, attached)
                 forget_waits(connection, item.id)
-                intake.finish(connection, item, receipt, len(attached))
+                intake_rows.finish(connection, item, receipt, len(attached))
         for child in gone:
             self._remove(child)
 
@@ -184,7 +185,7 @@ class Taking:
                 .where(d.c.id == item.document)
             )
             if sha256 is None:
-                intake.finish(connection, item, self._nothing(item, "It was removed meanwhile."))
+                intake_rows.finish(connection, item, self._nothing(item, "It was removed meanwhile."))
         return sha256
 
     def _nothing(self, item: Item, detail: str | None) -> Receipt:
@@ -222,7 +223,7 @@ class Taking:
         }
         if attached:
             row = connection.execute(select(d.c.readers, d.c.owner).where(d.c.id == document)).one()
-            intake.queue_files(
+            intake_rows.queue_files(
                 connection,
                 self._originals,
                 [
@@ -287,7 +288,7 @@ class Taking:
                 )
         with self._database.working() as connection:
             forget_waits(connection, item.id)
-            intake.finish(connection, item, self._nothing(item, None))
+            intake_rows.finish(connection, item, self._nothing(item, None))
 
     def _embedder(self, space: Space, item: Item) -> Embedder:
         """What embeds for an item, in the name of whoever handed it over."""

@@ -20,7 +20,7 @@ from uuid import UUID
 from ingest import queueing
 from ingest.database import Database
 from ingest.errors import NoRoom, ServiceError, trace_of
-from ingest.intake import Stopped
+from ingest.intake_rows import Stopped
 from ingest.taking import Taking
 
 if TYPE_CHECKING:

@@ -32,10 +32,10 @@ from evals.bench.load import served
 from ingest import postgres
 from ingest.access import LOCAL
 from ingest.database import Database
+from ingest.discovery import Input
 from ingest.errors import NoRoom, ServiceError, UsageError
-from ingest.intake import UPLOAD
+from ingest.intake_rows import UPLOAD
 from ingest.parser import Parser
-from ingest.pipeline import Input
 from ingest.queueing import worker_alive
 from ingest.storing import Identity
 from ingest.unanswered import Unanswered

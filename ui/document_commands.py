@@ -15,9 +15,9 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from assistant.wire import document_json, receipt_json
 from ingest.access import LOCAL, group_names
+from ingest.discovery import Input, discover
 from ingest.errors import UsageError
 from ingest.model import Receipt
-from ingest.pipeline import Input, discover
 from ui.command_line import (
     asking_options,
     command,

@@ -13,7 +13,7 @@ from ingest.access import EVERYONE, Reader, group_names
 from ingest.catalog import has_page_images
 from ingest.document_list import Names, attached_to, documents_by_id, remarks_on
 from ingest.errors import QuothError, UsageError
-from ingest.intake import UPLOAD
+from ingest.intake_rows import UPLOAD
 from ingest.model import Document, DocumentId, Finding
 from ui import wording
 from ui.chunk_preview import open_page, show_preview

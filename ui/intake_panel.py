@@ -15,7 +15,7 @@ import streamlit as st
 
 from ingest.access import Reader
 from ingest.errors import QuothError
-from ingest.intake import OPEN, UPLOAD, Item
+from ingest.intake_rows import OPEN, UPLOAD, Item
 from ui import wording
 
 if TYPE_CHECKING:

@@ -11,7 +11,8 @@ from uuid import UUID
 from assistant.wire import item_json
 from evals.run_jobs import RunJobs
 from ingest.errors import UsageError
-from ingest.intake import Item, Progress
+from ingest.intake import Progress
+from ingest.intake_rows import Item
 from ui.command_line import command, json_option, open_store, print_json, say
 
 

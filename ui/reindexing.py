@@ -11,7 +11,7 @@ from ingest.access import Reader
 from ingest.batch_embedding import SHARE
 from ingest.document_list import Wanted, list_documents, work_of
 from ingest.errors import QuothError
-from ingest.intake import REBUILD
+from ingest.intake_rows import REBUILD
 from ui import wording
 from ui.document_panel import acting
 

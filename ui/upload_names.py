@@ -6,7 +6,7 @@ import re
 from pathlib import PurePosixPath
 from typing import Final
 
-from ingest.pipeline import SKIPPED_NAMES
+from ingest.sources import skipped
 
 HIDING: Final = re.compile(r"^[.\s]+")  # what a name may not begin with
 
@@ -30,7 +30,7 @@ def safe_source(name: str) -> str:
     if len(parts) < 2:
         return safe_name(name)
     inside = parts[1:]
-    if any(part.startswith(".") for part in inside) or inside[-1] in SKIPPED_NAMES or inside[-1].startswith("~$"):
+    if skipped("/".join(inside)):
         return ""
     return "/".join(safe_name(part) for part in inside)
 

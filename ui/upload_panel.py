@@ -16,11 +16,11 @@ from typing import TYPE_CHECKING, Final
 import streamlit as st
 
 from ingest.access import EVERYONE, Reader, group_names
+from ingest.discovery import Input
 from ingest.document_list import Names, same_bytes
 from ingest.errors import QuothError, trace_of
-from ingest.intake import UPLOAD
+from ingest.intake_rows import UPLOAD
 from ingest.model import Receipt
-from ingest.pipeline import Input
 from ingest.storing import Identity
 from ui import wording
 from ui.server import MAX_UPLOAD_MB

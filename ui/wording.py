@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 from assistant.model import Answer, Citation, Passage, Status
 from ingest.document_list import Names, Work
 from ingest.errors import QuothError, Reason
-from ingest.intake import Item, Progress
+from ingest.intake import Progress
+from ingest.intake_rows import Item
 from ingest.model import Document, Finding, Receipt
 
 if TYPE_CHECKING:

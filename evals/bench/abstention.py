@@ -42,7 +42,7 @@ from evals.gold import GoldFinder
 from evals.roc_picture import curves_svg
 from evals.sampling import SAMPLES, load_samples
 from ingest.access import LOCAL, Reader
-from ingest.pipeline import Input
+from ingest.discovery import Input
 from ingest.storing import Identity
 from retrieval.model import SearchResult
 

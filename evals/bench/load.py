@@ -43,7 +43,7 @@ from evals.bench.model_modes import percentile
 from evals.case_files import read_case_file
 from evals.sampling import SAMPLES, load_samples
 from ingest import postgres
-from ingest.pipeline import Input
+from ingest.discovery import Input
 from ingest.storing import Identity
 
 MOST_IN_FLIGHT: Final = 400  # acts; what comes beyond is not sent and counts as lost

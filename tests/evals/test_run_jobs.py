@@ -204,7 +204,7 @@ def test_a_run_ends_when_it_is_cancelled_halfway_and_is_gone_on_with(filled: Quo
 
 
 def test_a_worker_that_ends_in_good_order_puts_the_run_back(filled: Quoth, kept: str) -> None:
-    from ingest.intake import Stopped
+    from ingest.intake_rows import Stopped
 
     jobs = RunJobs(filled)
     job = jobs.submit(kept, 1, by=EVA, workers=1)

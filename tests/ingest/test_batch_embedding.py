@@ -25,11 +25,11 @@ from evals.bench.loopback_model import LoopbackModel
 from ingest.access import LOCAL
 from ingest.batch_embedding import BatchEmbedding
 from ingest.canonical import canonical
+from ingest.discovery import discover
 from ingest.errors import CallFailed, ConfigurationError
-from ingest.intake import BULK, FEW, UPLOAD
+from ingest.intake_rows import BULK, FEW, UPLOAD
 from ingest.model import Element, ParsedDocument
 from ingest.openai_batches import EmbeddingBatches, Request
-from ingest.pipeline import discover
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from ingest.access import LOCAL, Reader
-from ingest.intake import REBUILD
+from ingest.intake_rows import REBUILD
 from tests.ingest.test_queue import Desk, desk, states  # noqa: F401  # the fixture
 
 pytestmark = pytest.mark.integration

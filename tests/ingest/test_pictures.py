@@ -11,7 +11,7 @@ import pytest
 from PIL import Image, ImageDraw, ImageFont
 
 from ingest.errors import DocumentError
-from ingest.intake import Stopped
+from ingest.intake_rows import Stopped
 from ingest.model import ParsedDocument
 from ingest.parser import Parser, ParserLimits
 from ingest.pictures import parse_picture, render_picture

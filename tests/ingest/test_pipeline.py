@@ -15,11 +15,12 @@ from assistant.bootstrap import Quoth
 from assistant.model import Answer
 from ingest import schema
 from ingest.access import LOCAL, Reader
+from ingest.discovery import Input
 from ingest.errors import ServiceError, UsageError
-from ingest.intake import UPLOAD
+from ingest.intake_rows import UPLOAD
 from ingest.model import Receipt
 from ingest.originals import Originals
-from ingest.pipeline import HANDED_AT_ONCE, Input, Pipeline
+from ingest.pipeline import HANDED_AT_ONCE, Pipeline
 from ingest.spaces import Space
 from ingest.storing import Identity
 from ingest.taking import Taking

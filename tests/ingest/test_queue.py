@@ -18,10 +18,11 @@ import pytest
 from sqlalchemy import text
 
 from evals.bench.loopback_model import LoopbackModel
-from ingest import intake, queueing
+from ingest import queueing
 from ingest.access import LOCAL, Reader
 from ingest.errors import UsageError
-from ingest.intake import BULK, MOST_STARTS, REBUILD, UPLOAD, Handed, Item
+from ingest.intake import MOST_STARTS
+from ingest.intake_rows import BULK, OPEN, REBUILD, UPLOAD, Handed, Item
 from ingest.model import Attachment, DocumentId, ParsedDocument
 from ingest.originals import Originals
 from ingest.pipeline import Pipeline
@@ -96,7 +97,7 @@ class Desk:
     def work_off(self, *wanted: UUID) -> list[Item]:
         """Let the worker live until these have ended."""
         self.worker.start()
-        wait_for(lambda: all(item.state not in intake.OPEN for item in self.quoth.intake.items(wanted).values()))
+        wait_for(lambda: all(item.state not in OPEN for item in self.quoth.intake.items(wanted).values()))
         return [self.item(one) for one in wanted]
 
     def said(self, name: str) -> str:

@@ -13,7 +13,7 @@ from sqlalchemy import text
 from assistant.model import Answer
 from ingest.access import LOCAL
 from ingest.errors import UsageError
-from ingest.intake import BULK, Handed
+from ingest.intake_rows import BULK, Handed
 from ingest.model import DocumentId
 from ingest.removal import RemovalProof, proof
 from ingest.storing import Identity

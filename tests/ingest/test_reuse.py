@@ -10,9 +10,9 @@ from sqlalchemy import text
 
 from assistant.bootstrap import Quoth
 from ingest.access import LOCAL, Reader
+from ingest.discovery import Input
 from ingest.indexing import index_document
 from ingest.model import Element, ParsedDocument, Receipt
-from ingest.pipeline import Input
 from ingest.reuse import stored_vectors
 from ingest.storing import Identity
 

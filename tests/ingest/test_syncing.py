@@ -21,12 +21,12 @@ from ingest.audit import Trail
 from ingest.canonical import PARSER_PROFILE
 from ingest.catalog import Catalog
 from ingest.database import Database
+from ingest.discovery import Input
 from ingest.errors import ConfigurationError, DocumentError, ServiceError, UsageError
 from ingest.folder_source import FolderSource
 from ingest.model import DocumentId, Receipt
 from ingest.originals import Originals
 from ingest.parser import Parser, ParserLimits
-from ingest.pipeline import Input
 from ingest.sources import Entry, Gone, Listed, Remembered, Unlisted
 from ingest.storing import Identity
 from ingest.syncing import Syncing, Terms

@@ -20,8 +20,8 @@ from PIL import Image
 from reportlab.pdfgen.canvas import Canvas
 
 from ingest.access import LOCAL
+from ingest.discovery import Input
 from ingest.document_list import Wanted, list_documents
-from ingest.pipeline import Input
 from ingest.storing import Identity
 from ui.server import streamlit_command
 from ui.wording import WORD_JOINER

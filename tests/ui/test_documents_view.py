@@ -20,7 +20,7 @@ from streamlit.testing.v1 import AppTest
 from ingest.access import LOCAL, Reader
 from ingest.comparing import compare
 from ingest.document_list import ChunkShown, Wanted, list_documents
-from ingest.intake import Item
+from ingest.intake_rows import Item
 from ingest.model import Document, Element
 from ingest.storing import Identity
 from ui.chunk_preview import divided, marked_blocks, page_span, possibly_on

@@ -18,11 +18,11 @@ from assistant.bootstrap import Quoth
 from assistant.wire import document_json, item_json, receipt_json
 from ingest.access import group_names
 from ingest.catalog import has_page_images
+from ingest.discovery import Input
 from ingest.document_list import Order, Wanted, attached_to, list_documents, taken_from
 from ingest.errors import UsageError
-from ingest.intake import FEW, UPLOAD, Item
+from ingest.intake_rows import FEW, UPLOAD, Item
 from ingest.model import Document, DocumentId
-from ingest.pipeline import Input
 from ingest.storing import Identity
 from ui.api.identity import Asking, Owning
 from ui.api.problems import REFUSALS, Conflicting
