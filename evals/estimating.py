@@ -30,7 +30,7 @@ class Estimate:
         if self.cost_usd is None or self.case_s is None:
             return f"{self.cases} cases{turns}; what they take shows with the first"
         seconds = self.case_s * self.cases
-        return f"{self.cases} cases{turns}, about {duration(seconds)} and ${self.cost_usd:.2f}, as run {self.like} took"
+        return f"{self.cases} cases{turns}, about {duration(seconds)} and {self.cost_usd:.2f} USD, as run {self.like} took"
 
 
 def estimated(runs: Runs, facts: RunFacts, waiting: Sequence[Case]) -> Estimate:

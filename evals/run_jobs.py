@@ -160,7 +160,7 @@ class RunJobs:
         if not 1 <= workers <= 16:
             raise UsageError(f"{workers} cases at a time are out of range. Use 1 to 16.")
         if most_usd is not None and not most_usd > 0:
-            raise UsageError(f"A run may spend more than {most_usd} US dollars, or leave the limit out.")
+            raise UsageError(f"A run may spend more than {most_usd} USD, or leave the limit out.")
         kept = KeptCases(self._database)
         wanted = version if version is not None else next((one.version for one in kept.history(file)), 0)
         given = self._given(file, wanted, by)
@@ -303,7 +303,7 @@ class RunJobs:
             if not self._set(job, **values):  # it is not ours any more: somebody cancelled it
                 raise _Ended
             if job.most_usd is not None and now.cost_usd >= job.most_usd and now.done < now.total:
-                said = f"It has spent its {job.most_usd:.2f} US dollars. Start it again with more to go on."
+                said = f"It has spent its {job.most_usd:.2f} USD. Start it again with more to go on."
                 self._fail(job, said)
                 raise _Ended
             if stopping():

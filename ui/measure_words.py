@@ -47,7 +47,7 @@ _MEANINGS: Final = {
     "latency_p95_ms": "19 of 20 answers took no longer, in milliseconds",
     "input_tokens": "tokens sent to models, per case",
     "output_tokens": "tokens that models wrote, per case",
-    "cost_usd": "US dollars per case",
+    "cost_usd": "USD per case",
 }
 _STAGES: Final = {
     "lexical": "by words", "dense": "by meaning", "fused": "by both", "reranked": "after re-ranking",

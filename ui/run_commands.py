@@ -164,7 +164,7 @@ def job_json(one: RunJob) -> dict[str, Any]:
 
 def job_line(one: RunJob) -> str:
     left = f"  about {duration(one.left_s)} left" if one.left_s and one.open else ""
-    cost = f"  ${one.cost_usd:.2f}" if one.cost_usd else ""
+    cost = f"  {one.cost_usd:.2f} USD" if one.cost_usd else ""
     run = f"  run {one.run}" if one.run else ""
     detail = f"  {one.detail}" if one.detail else ""
     return f"{one.id}  {one.state:9}  {one.file}@{one.version}  {one.done} of {one.total}{left}{cost}{run}{detail}"

@@ -113,14 +113,14 @@ def _panel(quoth: Quoth, caller: Caller) -> None:
 
 
 def job_words(one: RunJob) -> str:
-    """'running · 3 min left · $0.12 · run 3f2a91c04b7e'."""
+    """'running · 3 min left · 0.12 USD · run 3f2a91c04b7e'."""
     parts: list[str] = [one.state]
     if not one.open:
         parts.append(f"{one.done} of {one.total} cases")
     if one.state == "running":
         parts.append("time left not known yet" if one.left_s is None else f"about {duration(one.left_s)} left")
     if one.cost_usd:
-        parts.append(f"${one.cost_usd:.2f}")
+        parts.append(f"{one.cost_usd:.2f} USD")
     if one.run:
         parts.append(f"run {one.run}")
     parts.append(f"for {one.asked_by.name}")

@@ -232,7 +232,7 @@ def method_words(answer: Answer) -> str:
     if total_ms is not None:
         parts.append(f"{total_ms / 1000:.1f} s")
     if answer.usage.cost_usd:
-        parts.append(f"{answer.usage.cost_usd:.4f} US dollars")
+        parts.append(f"{answer.usage.cost_usd:.4f} USD")
     return " · ".join(parts)
 
 
@@ -388,7 +388,7 @@ def work_words(work: Work, cost_usd: float | None, embedder: str) -> str:
     if cost_usd is None:
         money = f"The price of {embedder} is not known here; its service charges for these tokens."
     elif cost_usd:
-        money = f"About {max(cost_usd, 0.01):,.2f} US dollars for {embedder}."
+        money = f"About {max(cost_usd, 0.01):,.2f} USD for {embedder}."
     else:
         money = "It costs no money: the embedding model runs here."
     time = "How long it takes is not known before something was read."
