@@ -48,14 +48,19 @@ class _Asked:
     document: DocumentId
 
 
-def gaps(database: Database, reader: Reader, *, since: datetime) -> list[Gap]:
-    """Gaps around the documents that the reader owns, most asked first; of all of them for who may read everything."""
+def gaps(database: Database, reader: Reader, *, since: datetime, without: Sequence[str] = ()) -> list[Gap]:
+    """Gaps around the documents that the reader owns, most asked first; of all of them for who may read everything.
+
+    Args:
+        since: questions asked before it are left out.
+        without: names whose questions do not count, as those that an evaluation asks.
+    """
     with database.reading(reader) as connection:
         owned = _owned(connection, reader)
     if not owned:
         return []
     with database.working() as connection:  # everybody's questions, without who asked them
-        asked = [one for one in _asked(connection, since) if one.document in owned]
+        asked = [one for one in _asked(connection, since, without) if one.document in owned]
     found = []
     for group in grouped(asked):
         nearest = max({one.document for one in group}, key=lambda d: (sum(o.document == d for o in group), str(d)))
@@ -98,7 +103,7 @@ def _owned(connection: Connection, reader: Reader) -> dict[DocumentId, tuple[str
     return {DocumentId(row.id): (f"{row.collection}/{row.source}", row.owner) for row in connection.execute(query)}
 
 
-def _asked(connection: Connection, since: datetime) -> list[_Asked]:
+def _asked(connection: Connection, since: datetime, without: Sequence[str]) -> list[_Asked]:
     """Questions that were abstained from or whose answer did not help, with what came nearest, the latest first."""
     nearest: Any = (
         select(answer_span.c.document_id)
@@ -113,7 +118,7 @@ def _asked(connection: Connection, since: datetime) -> list[_Asked]:
         select(answer.c.question, answer.c.asked_at, answer.c.status, unhelpful.label("unhelpful"),
                nearest.label("document"))
         .join(feedback, feedback.c.answer_id == answer.c.id, isouter=True)
-        .where(answer.c.asked_at >= since)
+        .where(answer.c.asked_at >= since, answer.c.principal.not_in(without))
         .where(or_(answer.c.status == "abstained", feedback.c.helpful.is_(False)))
         .group_by(answer.c.id)
         .order_by(answer.c.asked_at.desc())

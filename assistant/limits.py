@@ -48,7 +48,12 @@ class Limit:
 
     def __str__(self) -> str:
         unit = self.unit.removesuffix("s") if self.amount == 1 else self.unit
-        return f"{self.amount:,g} {unit} a {self.period}".replace(",", " ")
+        return f"{amount_text(self.amount)} {unit} a {self.period}"
+
+
+def amount_text(amount: float) -> str:
+    """'2 000 000' or '12.5': in full, with at most four decimals."""
+    return f"{amount:,.4f}".rstrip("0").rstrip(".").replace(",", " ")
 
 
 @dataclass(frozen=True, slots=True, order=True)

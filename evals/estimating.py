@@ -29,8 +29,8 @@ class Estimate:
         turns = f" ({self.questions} questions)" if self.questions != self.cases else ""
         if self.cost_usd is None or self.case_s is None:
             return f"{self.cases} cases{turns}; what they take shows with the first"
-        seconds = self.case_s * self.cases
-        return f"{self.cases} cases{turns}, about {duration(seconds)} and {self.cost_usd:.2f} USD, as run {self.like} took"
+        cost = f" and {self.cost_usd:.2f} USD" if self.cost_usd else ""
+        return f"{self.cases} cases{turns}, about {duration(self.case_s * self.cases)}{cost}, as run {self.like} took"
 
 
 def estimated(runs: Runs, facts: RunFacts, waiting: Sequence[Case]) -> Estimate:

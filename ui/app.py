@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import logging
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import streamlit as st
 
@@ -31,6 +32,7 @@ def main(quoth: Quoth) -> None:
     )
     st.logo(str(ASSETS / "logo.svg"), size="large")
     st.html(ASSETS / "app.css")
+    _scheme_component()(key="scheme", data={})
     caller = visitor(quoth)
     if caller is None:
         return
@@ -88,6 +90,13 @@ def errors_in_words() -> Iterator[None]:
     except Exception as error:
         LOG.error("a page failed:\n%s", trace_of(error))
         st.error(wording.error_words(error), icon=":material/error:")
+
+
+@functools.cache
+def _scheme_component() -> Callable[..., Any]:
+    return st.components.v2.component(
+        "quoth_scheme", html="<span></span>", js=(ASSETS / "scheme.js").read_text(encoding="utf-8")
+    )
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ import streamlit as st
 
 from assistant.attention import Attention, Kind, attention
 from assistant.gaps import gaps
+from evals.case_run import ASKER
 from ingest.access import Reader
 from ui import wording
 from ui.document_panel import TABLE, open_document
@@ -41,7 +42,8 @@ def show_attention(quoth: Quoth, reader: Reader) -> None:
 
 
 def _gaps(quoth: Quoth, reader: Reader) -> None:
-    found = gaps(quoth.database, reader, since=quoth.database.now() - timedelta(days=UNUSED_DAYS))
+    since = quoth.database.now() - timedelta(days=UNUSED_DAYS)
+    found = gaps(quoth.database, reader, since=since, without=[ASKER])
     if not found:
         return
     st.subheader("Asked, and not answered well", anchor=False)

@@ -422,7 +422,8 @@ def watched() -> Callable[[Progress], None]:
             return
         said_at = time.monotonic()
         left = "" if progress.left_s is None or last else f", about {duration(progress.left_s)} left"
-        line = f"{progress.done}/{progress.total} cases, {progress.cost_usd:.2f} USD{left}"
+        cost = f", {progress.cost_usd:.2f} USD" if progress.cost_usd else ""
+        line = f"{progress.done}/{progress.total} cases{cost}{left}"
         if person:
             print(f"\r\033[K{line}", end="\n" if last else "", file=sys.stderr, flush=True)
         else:

@@ -11,6 +11,7 @@ from datetime import timedelta
 from assistant.gaps import gaps
 from assistant.model import AnswerId
 from assistant.question_routing import URGENCIES
+from evals.case_run import ASKER
 from ingest.errors import UsageError
 from ui.command_line import asking_options, command, json_option, open_store, print_json, reader_of, say
 
@@ -92,7 +93,7 @@ def confirmed() -> bool:
 def run_gaps(arguments: argparse.Namespace) -> int:
     with open_store() as quoth:
         since = quoth.database.now() - timedelta(days=max(arguments.days, 0))
-        found = gaps(quoth.database, reader_of(quoth, arguments), since=since)
+        found = gaps(quoth.database, reader_of(quoth, arguments), since=since, without=[ASKER])
     if arguments.json:
         print_json({"gaps": [asdict(gap) for gap in found]})
         return 0

@@ -124,7 +124,7 @@ def test_what_is_verified_is_counted() -> None:
 def test_who_wrote_it_how_long_it_took_and_what_it_cost() -> None:
     assert wording.method_words(answer()) == "Sentences quoted from the documents · 1.2 s"
     written = answer(model="gpt-x", usage=Usage(cost_usd=0.0123))
-    assert wording.method_words(written) == "Written by gpt-x · 1.2 s · 0.0123 US dollars"
+    assert wording.method_words(written) == "Written by gpt-x · 1.2 s · 0.0123 USD"
     assert wording.method_words(answer(claims=())) == "1.2 s"
 
 

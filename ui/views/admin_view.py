@@ -14,6 +14,7 @@ import streamlit as st
 from assistant.api_keys import DAYS, Key
 from assistant.callers import ROLES, Caller, Role
 from assistant.diagnosis import settings_shown
+from assistant.limits import amount_text
 from assistant.model_calls import Grouping
 from ingest.access import group_names
 from ingest.errors import QuothError, UsageError
@@ -124,7 +125,7 @@ def _keys(quoth: Quoth, caller: Caller) -> None:
         first, second, third = st.columns(3)
         user = first.text_input("Acts as", placeholder="ada@example.org", help="What this person may read, it may.")
         roles = second.multiselect("Roles", [one for one in ROLES if one != "reader"], placeholder="reader")
-        days = third.number_input("Days", 1, 3650, DAYS)
+        days = third.number_input("Valid for (days)", 1, 3650, DAYS)
         label = st.text_input("What it is for", placeholder="nightly upload of the wiki", max_chars=200)
         if st.form_submit_button("Make a key", type="primary"):
             _acting(partial(_make, quoth, caller, user.strip(), roles, int(days), label), "")
@@ -158,8 +159,8 @@ def _budgets(quoth: Quoth) -> None:
     elif not standing:
         st.caption("Nothing was used of any limit in the periods that run now.")
     for one in standing[:20]:
-        words = f"{one.scope}: {one.used:,.4g} of {one.limit}" + (
-            f", {one.reserved:,.4g} reserved by calls under way" if one.reserved else ""
+        words = f"{one.scope}: {amount_text(one.used)} of {one.limit}" + (
+            f", {amount_text(one.reserved)} reserved by calls under way" if one.reserved else ""
         )
         st.progress(min(one.share, 1.0), wording.literal(words))
     by = st.segmented_control(
@@ -197,9 +198,9 @@ def _models(quoth: Quoth) -> None:
         )  # fmt: skip
     st.dataframe(
         [
-            {"Part": "Embedder", "Does": "compares questions and passages in meaning", "Used": quoth.embedder.space},
-            {"Part": "Re-ranker", "Does": "orders what was found", "Used": quoth.settings.reranker},
-            {"Part": "Checker", "Does": "judges whether a quotation supports a statement", "Used": quoth.checker.name},
+            {"Part": "Embedder", "Used": quoth.embedder.space, "Does": "compares questions and passages in meaning"},
+            {"Part": "Re-ranker", "Used": quoth.settings.reranker, "Does": "orders what was found"},
+            {"Part": "Checker", "Used": quoth.checker.name, "Does": "judges whether a quotation supports a statement"},
         ],
         hide_index=True, width="stretch",
     )  # fmt: skip
@@ -210,7 +211,7 @@ def _models(quoth: Quoth) -> None:
 
 
 def _audit(quoth: Quoth) -> None:
-    if st.button("Verify the chain", icon=":material/verified_user:", key="admin-verify"):
+    if st.button("Check that no event was changed", icon=":material/verified_user:", key="admin-verify"):
         with st.spinner("Reading every event"):
             found = quoth.verify_audit()
         if found.whole:
@@ -228,9 +229,9 @@ def _audit(quoth: Quoth) -> None:
         return
     st.dataframe(
         [
-            {"Number": one.number, "When": one.at, "Who": one.principal, "In whose name": one.operator or "",
-             "What": one.action, "Details": wording.details_words(json.loads(one.detail)),
-             "Of what (id)": str(one.subject or "")}
+            {"When": one.at, "What": one.action, "Who": one.principal, "In whose name": one.operator or "",
+             "Details": wording.details_words(json.loads(one.detail)), "Of what (id)": str(one.subject or ""),
+             "Number": one.number}
             for one in events
         ],
         hide_index=True, width="stretch", alt="Events, the latest first",
