@@ -21,7 +21,7 @@ MOST_WORDS: Final = 1_500  # of one changed paragraph, on either side
 MOST_WORD_WORK: Final = 20_000_000  # sum over changed paragraphs of (old words x new words)
 LIKE_ENOUGH: Final = 0.35  # share of common words from which two paragraphs are one that changed
 PARAGRAPH: Final = re.compile(r".+?(?:\n\s*\n|\Z)", re.DOTALL)
-WORD: Final = re.compile(r"\w+|\s+|[^\w\s]")
+WORD: Final = re.compile(r"\d+(?:[.,:]\d+)*\w*|\w+|\s+|[^\w\s]")  # 6.50 and 11:30 change as a whole
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import contextlib
-import functools
 import logging
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import streamlit as st
 
 from ingest.errors import QuothError, trace_of
 from ui import wording
+from ui.color_scheme import follow_theme
 from ui.views import admin_view, ask_view, documents_view, evaluation_view, record_view, search_view
 from ui.visitor import show_leaving, visitor
 
@@ -32,7 +32,7 @@ def main(quoth: Quoth) -> None:
     )
     st.logo(str(ASSETS / "logo.svg"), size="large")
     st.html(ASSETS / "app.css")
-    _scheme_component()(key="scheme", data={})
+    follow_theme()
     caller = visitor(quoth)
     if caller is None:
         return
@@ -90,13 +90,6 @@ def errors_in_words() -> Iterator[None]:
     except Exception as error:
         LOG.error("a page failed:\n%s", trace_of(error))
         st.error(wording.error_words(error), icon=":material/error:")
-
-
-@functools.cache
-def _scheme_component() -> Callable[..., Any]:
-    return st.components.v2.component(
-        "quoth_scheme", html="<span></span>", js=(ASSETS / "scheme.js").read_text(encoding="utf-8")
-    )
 
 
 if __name__ == "__main__":

@@ -17,6 +17,7 @@ from evals.run_store import KeptRun, Runs
 from ingest.errors import UsageError
 from retrieval.model import STAGES
 from ui import wording
+from ui.measure_words import type_words
 from ui.record_sections import OUT_OF_REACH, STAGE_NAMES, TIMES
 from ui.review_panel import show_override
 from ui.run_cache import measured_run
@@ -90,7 +91,9 @@ def _filtered(records: Sequence[CaseRecord], questions: Mapping[str, str]) -> li
         format_func=lambda kind: f"{kind} ({classes[kind]})",
     )  # fmt: skip
     left, right = st.columns(2)
-    kind = left.selectbox("Type", sorted(kinds), index=None, placeholder="all types", key="cases-type")
+    kind = left.selectbox(
+        "Type", sorted(kinds), index=None, placeholder="all types", key="cases-type", format_func=type_words
+    )
     words = right.text_input("Words of the question, or the case's id", key="cases-words").casefold().split()
     return [
         one
@@ -114,7 +117,7 @@ def _table(
                 "Question": wording.shortened(questions.get(one.case_id, "(not kept any more)"), 300),
                 "What happened": one.failure_class,
                 "People say": said.get(one.case_id, ""),
-                "Type": (one.outcome.type or "").replace("_", " "),
+                "Type": type_words(one.outcome.type),
                 "Status": STATUSES.get(one.outcome.status, one.outcome.status),
                 "Statements": len(one.outcome.claims),
                 "Not supported": sum(not claim.supported for claim in one.outcome.claims),

@@ -14,7 +14,7 @@ from evals.run_store import Runs
 from ingest.errors import UsageError
 from ui import wording
 from ui.case_panel import choose_run
-from ui.measure_words import measure_meaning
+from ui.measure_words import measure_meaning, type_words
 from ui.run_cache import compared_runs
 from ui.run_panel import open_cases
 
@@ -49,7 +49,9 @@ def show_comparison(quoth: Quoth, caller: Caller) -> None:
             st.caption(wording.literal(f"Left out, for only the run {which} has them: {', '.join(ids[:20])}"))
     kind = None
     if found.by_type:
-        kind = st.selectbox("Type", list(found.by_type), index=None, placeholder="all types", key="compare-type")
+        kind = st.selectbox(
+            "Type", list(found.by_type), index=None, placeholder="all types", key="compare-type", format_func=type_words
+        )
     _differences(found.by_type[kind] if kind else found.differences)
     _moved(found, kind)
     st.markdown("**What was otherwise**")
@@ -68,6 +70,7 @@ def _differences(differences: Sequence[Difference]) -> None:
         [
             {
                 "Measure": one.name,
+                "Says": one.verdict,
                 "Before": one.before,
                 "After": one.after,
                 "Change": one.mean,
@@ -77,7 +80,6 @@ def _differences(differences: Sequence[Difference]) -> None:
                 "Wins": one.wins,
                 "Ties": one.ties,
                 "Losses": one.losses,
-                "Says": one.verdict,
                 "Meaning": measure_meaning(one.name),
             }
             for one in moving
@@ -117,10 +119,10 @@ def _moved(found: Comparison, kind: str | None) -> None:
         [
             {
                 "Case": one.case_id,
-                "Type": one.type or "",
+                "Change": "better" if one.better else "worse",
+                "Type": type_words(one.type),
                 "Before": one.before,
                 "After": one.after,
-                "": "better" if one.better else "worse",
             }
             for one in shown
         ],

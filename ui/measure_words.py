@@ -68,3 +68,8 @@ def measure_meaning(name: str) -> str:
     if stage in _STAGES and rest.removesuffix("_10") in _RANKED:
         return f"{_RANKED[rest.removesuffix('_10')]}, searched {_STAGES[stage]}"
     return _MEANINGS.get(name, "")
+
+
+def type_words(kind: str | None) -> str:
+    """A case's type as it is read: 'no overlap' of 'no_overlap'."""
+    return (kind or "").replace("_", " ")

@@ -166,8 +166,12 @@ def newer_words(citation: Citation) -> str:
     """What is said of a quotation whose version has been replaced; empty where it has not."""
     if citation.newer is None:
         return ""
-    stands = "still stands in" if citation.newer.span else "does not stand in"
-    return f"Source {citation.marker} was replaced: the quotation {stands} version {citation.newer.version}."
+    if citation.newer.span:
+        return f"Source {citation.marker} was replaced: the quotation still stands in version {citation.newer.version}."
+    return (
+        f"Source {citation.marker} was replaced: the quotation does not stand in version {citation.newer.version}. "
+        "Ask again for what holds now."
+    )
 
 
 def passage_place(passage: Passage) -> str:

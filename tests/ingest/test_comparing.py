@@ -64,3 +64,9 @@ def test_a_text_too_long_to_be_aligned_is_told_as_replaced() -> None:
     changes = compare(old, new)
     assert {change.kind for change in changes} == {"removed", "added"}
     assert apply(old, new, changes) == new
+
+
+def test_an_amount_or_a_time_changes_as_a_whole() -> None:
+    (change,) = compare("Lunch costs 6.50 euros from 11:30.", "Lunch costs 7.20 euros from 11:15.")
+    changed = [piece.text for piece in change.pieces if piece.kind != "same"]
+    assert changed == ["6.50", "7.20", "11:30", "11:15"]
