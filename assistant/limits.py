@@ -52,8 +52,8 @@ class Limit:
 
 
 def amount_text(amount: float) -> str:
-    """'2 000 000' or '12.5': in full, with at most four decimals."""
-    return f"{amount:,.4f}".rstrip("0").rstrip(".").replace(",", " ")
+    """'2,000,000' or '12.5': in full, with at most four decimals."""
+    return f"{amount:,.4f}".rstrip("0").rstrip(".")
 
 
 @dataclass(frozen=True, slots=True, order=True)

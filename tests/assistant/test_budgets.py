@@ -84,7 +84,7 @@ def test_a_reservation_is_settled_with_what_was_used(store: Database) -> None:
     budgets = Budgets(store, limits_from("user 1000 tokens/day, organisation 1 USD/month"), now=Clock())
     held = take(budgets, tokens=900, cost_usd=0.4)
     assert rows(store) == {("user:ann", "tokens"): (0, 900), ("organisation", "USD"): (0, 400_000_000)}
-    with pytest.raises(LimitReached, match="1 000 tokens a day"):
+    with pytest.raises(LimitReached, match="1,000 tokens a day"):
         take(budgets, tokens=101)
     budgets.settle(held, "done", Usage(300, 100, 50, 0.0123456789), 12.0)
     assert rows(store) == {("user:ann", "tokens"): (350, 0), ("organisation", "USD"): (12_345_679, 0)}

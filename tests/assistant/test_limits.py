@@ -88,14 +88,14 @@ def test_words_say_which_limit_and_until_when() -> None:
         "Too little is left of the limit of 20 requests a minute for you. It is renewed at 12:31 UTC."
     )
     words = reached(Limit("organisation", 1500, "USD", "month"), "organisation", NOON)
-    assert "1 500 USD a month for the whole organisation" in words and "2026-12-01 00:00 UTC" in words
+    assert "1,500 USD a month for the whole organisation" in words and "2026-12-01 00:00 UTC" in words
     assert "1 request a day for the team 'hr'" in reached(Limit("team", 1, "requests", "day"), "team:hr", NOON)
 
 
 def test_large_limits_are_written_in_full() -> None:
     said = {
-        Limit("user", 2_000_000, "tokens", "month"): "2 000 000 tokens a month",
+        Limit("user", 2_000_000, "tokens", "month"): "2,000,000 tokens a month",
         Limit("user", 0.5, "USD", "day"): "0.5 USD a day",
     }
     assert {str(limit) for limit in said} == set(said.values())
-    assert amount_text(123_456_789) == "123 456 789"
+    assert amount_text(123_456_789) == "123,456,789"

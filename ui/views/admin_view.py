@@ -27,6 +27,7 @@ SAID: Final = "admin-said"  # what the last act came to, shown once
 MADE: Final = "admin-key"  # a key that was just made, until the page is left
 SECTIONS: Final = ("People", "Keys", "Budgets", "Models", "Audit", "Index", "Settings")
 GROUPINGS: Final[dict[Grouping, str]] = {"day": "By day", "model": "By model", "user": "By person"}
+COUNTED: Final = ("Calls", "Failed", "Input tokens", "Of them cached", "Output tokens")
 GROUPED: Final[dict[Grouping, str]] = {"day": "Day", "model": "Model", "user": "Person"}
 EVENTS: Final = 200
 WHEN: Final = "D MMM YYYY, HH:mm:ss"
@@ -173,13 +174,22 @@ def _budgets(quoth: Quoth) -> None:
         return
     st.dataframe(
         [
-            {GROUPED[by]: one.name, "Calls": one.calls, "Failed": one.failed, "Input tokens": one.input_tokens,
-             "Of them cached": one.cached_input_tokens, "Output tokens": one.output_tokens, "USD": one.cost_usd}
+            {GROUPED[by]: _named(by, one.name), "Calls": one.calls, "Failed": one.failed,
+             "Input tokens": one.input_tokens, "Of them cached": one.cached_input_tokens,
+             "Output tokens": one.output_tokens, "USD": one.cost_usd}
             for one in [*rows, replace(total, name="In all")]
         ],
         hide_index=True, width="stretch", alt=f"Use of models, {GROUPINGS[by].lower()}",
-        column_config={"USD": st.column_config.NumberColumn(format="%.4f")},
+        column_config={
+            **{name: st.column_config.NumberColumn(format="localized") for name in COUNTED},
+            "USD": st.column_config.NumberColumn(format="%.4f"),
+        },
     )  # fmt: skip
+
+
+def _named(by: Grouping, name: str) -> str:
+    """What a line of use stands for; a day as days are written elsewhere."""
+    return wording.date_words(name) if by == "day" else name
 
 
 def _models(quoth: Quoth) -> None:
