@@ -148,7 +148,7 @@ def test_two_runs_are_compared_case_by_case(app: AppTest, runs: tuple[KeptRun, K
     shown = words(at(app, "Compare"))
     assert "3 cases that both have" in shown and "models: quoted, then gpt-x" in shown
     moved = next(one.value for one in app.dataframe if "Case" in one.value)
-    assert moved.values.tolist() == [["leave", "fact", "used", "wrongly abstained", "worse"]]
+    assert moved.values.tolist() == [["leave", "worse", "fact", "used", "wrongly abstained"]]
     table = next(one.value for one in app.dataframe if "Measure" in one.value).set_index("Measure")
     recall = table.loc["gold_citation_recall_of_answerable"]
     assert (recall["Before"], recall["After"], recall["Losses"], recall["Ties"]) == (1.0, 0.5, 1, 1)
