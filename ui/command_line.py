@@ -80,6 +80,11 @@ def open_store() -> Quoth:
     return open_quoth(os.environ, say=say)
 
 
+def one_line(name: str) -> str:
+    """`name` with line breaks and control characters written out: a file may be named by a terminal's codes."""
+    return "".join(sign if sign.isprintable() else repr(sign)[1:-1] for sign in name)
+
+
 def say(text: str) -> None:
     """Progress for people: to stderr."""
     print(text, file=sys.stderr, flush=True)

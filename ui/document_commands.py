@@ -23,6 +23,7 @@ from ui.command_line import (
     command,
     json_option,
     named_documents,
+    one_line,
     open_store,
     print_json,
     reader_of,
@@ -118,7 +119,7 @@ def leave_to_worker(inputs: Sequence[Input], *, as_json: bool) -> int:
         if as_json:
             print_json({"source": one.source, "collection": one.collection, "status": "queued"})
         else:
-            print(f"{'queued':9}  {one.source}")
+            print(f"{'queued':9}  {one_line(one.source)}")
     if waiting and not lives:
         print("No worker is running, so they wait. Start one: quoth up, or quoth worker", file=sys.stderr)
     elif waiting:
@@ -146,10 +147,10 @@ def print_receipts(receipts: Generator[Receipt], *, as_json: bool, timed: bool =
 def receipt_line(receipt: Receipt) -> str:
     if receipt.status == "failed":
         kept = f" Version {receipt.version} goes on answering." if receipt.version else ""
-        return f"{'failed':9}  {receipt.source}  {receipt.reason}: {receipt.detail}{kept}"
+        return f"{'failed':9}  {one_line(receipt.source)}  {receipt.reason}: {receipt.detail}{kept}"
     pages = f", {receipt.pages} pages" if receipt.pages else ""
     return (
-        f"{receipt.status:9}  {receipt.source}  version {receipt.version}{pages}, {receipt.chunks} chunks"
+        f"{receipt.status:9}  {one_line(receipt.source)}  version {receipt.version}{pages}, {receipt.chunks} chunks"
         f" ({receipt.chunks_embedded} embedded), {receipt.seconds:.2f} s"
     )
 
@@ -181,7 +182,7 @@ def run_documents(arguments: argparse.Namespace) -> int:
     for document in found:
         pages = f"{document.pages} p" if document.pages else ""
         print(
-            f"{str(document.id)[:8]}  {document.collection}/{document.source}  {document.title!r}  "
+            f"{str(document.id)[:8]}  {document.collection}/{one_line(document.source)}  {document.title!r}  "
             f"version {document.version}  {pages:>5} {document.chunks:4} chunks  readers {','.join(document.readers)}"
         )
     if not found:
@@ -221,7 +222,7 @@ def run_remove(arguments: argparse.Namespace) -> int:
                 removed = {"document": str(document.id), "source": document.source, "status": "removed"}
                 print_json({**removed, "attachments": attached})
             else:
-                print(f"removed    {document.collection}/{document.source}")
+                print(f"removed    {document.collection}/{one_line(document.source)}")
                 for source in attached:
                     print(f"removed    {document.collection}/{source}, which was attached to it")
     return 0

@@ -13,7 +13,7 @@ from evals.run_jobs import RunJobs
 from ingest.errors import UsageError
 from ingest.intake import Progress
 from ingest.intake_rows import Item
-from ui.command_line import command, json_option, open_store, print_json, say
+from ui.command_line import command, json_option, one_line, open_store, print_json, say
 
 
 def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -93,11 +93,14 @@ def item_line(item: Item) -> str:
         told = f"{receipt.reason or 'a service failed'}: {receipt.detail}"
     else:
         told = f"{receipt.status}, version {receipt.version}, {receipt.chunks_embedded} of {receipt.chunks} embedded"
-    return f"{str(item.id)[:8]}  {item.state:9}  {item.identity.collection}/{item.identity.source}  {told}".rstrip()
+    name = one_line(f"{item.identity.collection}/{item.identity.source}")
+    return f"{str(item.id)[:8]}  {item.state:9}  {name}  {told}".rstrip()
 
 
 def progress_line(progress: Progress) -> str:
     line = f"{progress.waiting} wait, {progress.running} being read, {progress.done} done, {progress.failed} failed"
+    if progress.cancelled:
+        line += f", {progress.cancelled} cancelled"
     if progress.eta_s and (progress.waiting or progress.running):
         minutes, seconds = divmod(round(progress.eta_s), 60)
         line += f"; about {f'{minutes} min {seconds:02} s' if minutes else f'{seconds} s'} left"
