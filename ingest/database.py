@@ -300,7 +300,9 @@ def _unavailable(error: OperationalError) -> ServiceError:
             "The database takes no more connections. Try again in a moment; if it stays so, raise its max_connections "
             "or run fewer processes of Quoth."
         )
-    return ServiceError(f"The database does not answer: {words} Try again in a moment.")
+    return ServiceError(
+        f"The database does not answer: {words} Try again in a moment; if it stays so, ask `quoth doctor`."
+    )
 
 
 def _first_line(error: DBAPIError) -> str:

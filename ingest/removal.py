@@ -20,7 +20,7 @@ from ingest.database import Database
 from ingest.errors import UsageError
 from ingest.model import DocumentId
 from ingest.originals import Originals
-from ingest.tombstones import name_hash, recognised
+from ingest.tombstones import name_hash, recognised, shingles
 
 # The places where the id stays on purpose: who did what, and where an answer once quoted. None holds words.
 KEPT: Final = frozenset(
@@ -67,7 +67,7 @@ class RemovalProof:
 
 
 NOTES: Final = (
-    "Words are recognised by runs of eight; shorter quotations than that are not.",
+    "Words are recognised by runs of eight; shorter quotations than that are not, nor what another document says too.",
     "Dead rows stay in the database's files until vacuum, and in its write-ahead log until that is recycled.",
     "Backups made before the removal hold the document until they expire.",
 )
@@ -93,6 +93,12 @@ def proof(database: Database, originals: Originals, reference: str, folders: Seq
         for table, column, kind in columns:
             for what, count in _left_in(connection, table, column, kind, document, hashes, words):
                 found.append(Leftover(f"{table}.{column}", what, count))
+        if any(one.what == "words" for one in found):  # which a document that is there may hold as well
+            own = words - _held_elsewhere(connection, words)
+            found = [one for one in found if one.what != "words"]
+            for table, column, kind in columns:
+                if count := _with_words(connection, table, column, kind, own):
+                    found.append(Leftover(f"{table}.{column}", "words", count))
         v, t = schema.version, schema.intake
         shared = set(connection.scalars(select(v.c.sha256).where(v.c.sha256.in_(hashes))))
         shared |= set(connection.scalars(select(t.c.sha256).where(t.c.sha256.in_(hashes))))
@@ -167,8 +173,7 @@ def _left_in(
         statement = text(f"select count(*) from {place} where {condition}")
         return int(connection.scalar(statement, values) or 0)
 
-    # the tombstone itself, and the words of documents that are there
-    beside = " and action <> 'document.removed'" if (table, column) == ("audit_event", "detail") else ""
+    beside = _beside(table, column)
     if kind == "uuid":
         if found := count(f"{name} = :id", id=document):
             yield "id", found
@@ -183,12 +188,30 @@ def _left_in(
         for sha256 in hashes:
             if found := count(f"{name}::text like :sha256{beside}", sha256=f"%{sha256.hex()}%"):
                 yield "original", found
-        if words and (table, column) not in OWN_WORDS:
-            rows = connection.execute(
-                text(f"select {name}::text from {place} where length({name}::text) > 20{beside}")
-            ).yield_per(BATCH)
-            if found := sum(recognised(value, words) for (value,) in rows):
-                yield "words", found
+        if found := _with_words(connection, table, column, kind, words):
+            yield "words", found
+
+
+def _with_words(connection: Connection, table: str, column: str, kind: str, words: set[str]) -> int:
+    """How many rows hold one of the word sequences."""
+    if not words or kind not in WORDED or (table, column) in OWN_WORDS:
+        return 0
+    name, place = _quoted(connection, column), _quoted(connection, table)
+    rows = connection.execute(
+        text(f"select {name}::text from {place} where length({name}::text) > 20{_beside(table, column)}")
+    ).yield_per(BATCH)
+    return sum(recognised(value, words) for (value,) in rows)
+
+
+def _held_elsewhere(connection: Connection, words: set[str]) -> set[str]:
+    """Those of the word sequences that documents hold that are there: an answer may quote them from these."""
+    texts = connection.execute(select(schema.version.c.canonical_text)).yield_per(10)
+    return {one for (held,) in texts for one in shingles(held) if one in words}
+
+
+def _beside(table: str, column: str) -> str:
+    """The tombstone itself holds what is looked for."""
+    return " and action <> 'document.removed'" if (table, column) == ("audit_event", "detail") else ""
 
 
 # Words of a document that is there: two documents may hold the same sentence. Rows of a removed one show by its id, and

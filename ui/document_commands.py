@@ -5,10 +5,11 @@ from __future__ import annotations
 import argparse
 import sys
 import time
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import Final
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
@@ -28,6 +29,8 @@ from ui.command_line import (
     print_json,
     reader_of,
 )
+
+NOTED_EVERY_S: Final = 30.0
 
 
 def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -131,17 +134,28 @@ def print_receipts(receipts: Generator[Receipt], *, as_json: bool, timed: bool =
     """One line per document as it is done; 1 when some failed."""
     counts: dict[str, int] = {}
     started = time.monotonic()
-    with closing(receipts):  # an interrupt cancels what still waits
-        for receipt in receipts:
-            counts[receipt.status] = counts.get(receipt.status, 0) + 1
-            if as_json:
-                print_json(receipt_json(receipt))
-            else:
-                print(receipt_line(receipt), flush=True)
+    try:
+        with closing(receipts):  # an interrupt cancels what still waits
+            for receipt in receipts:
+                counts[receipt.status] = counts.get(receipt.status, 0) + 1
+                if as_json:
+                    print_json(receipt_json(receipt))
+                else:
+                    print(receipt_line(receipt), flush=True)
+    except KeyboardInterrupt:
+        print(
+            f"{_total(counts) or 'nothing'} until then; what was done behind these stays, the rest is cancelled. "
+            "`quoth jobs` tells which; the same command goes on.",
+            file=sys.stderr,
+        )
+        raise
     if timed and not as_json:
-        total = ", ".join(f"{count} {status}" for status, count in counts.items()) or "nothing to do"
-        print(f"{total} in {time.monotonic() - started:.1f} s", file=sys.stderr)
+        print(f"{_total(counts) or 'nothing to do'} in {time.monotonic() - started:.1f} s", file=sys.stderr)
     return 1 if counts.get("failed") else 0
+
+
+def _total(counts: Mapping[str, int]) -> str:
+    return ", ".join(f"{count} {status}" for status, count in counts.items())
 
 
 def receipt_line(receipt: Receipt) -> str:
@@ -157,10 +171,10 @@ def receipt_line(receipt: Receipt) -> str:
 
 @contextmanager
 def progress_bar(verb: str) -> Iterator:
-    """A bar on stderr when a person watches; nothing otherwise."""
+    """A bar on stderr when a person watches; otherwise a line now and then of what takes long."""
     console = Console(stderr=True)
     if not console.is_terminal:
-        yield None
+        yield noted(verb)
         return
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with Progress(*columns, console=console, transient=True) as bar:
@@ -170,6 +184,19 @@ def progress_bar(verb: str) -> Iterator:
             bar.update(task, description=f"{verb} {source}: {stage}", completed=done, total=max(total, 1))
 
         yield report
+
+
+def noted(verb: str, *, every_s: float = NOTED_EVERY_S) -> Callable[[str, str, int, int], None]:
+    """Tells a log that the work goes on."""
+    last = time.monotonic()
+
+    def report(source: str, stage: str, done: int, total: int) -> None:
+        nonlocal last
+        if stage != "done" and time.monotonic() - last >= every_s:
+            last = time.monotonic()
+            print(f"{verb} {one_line(source)}: {stage}, {done} of {total}", file=sys.stderr, flush=True)
+
+    return report
 
 
 def run_documents(arguments: argparse.Namespace) -> int:

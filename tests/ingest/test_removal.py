@@ -87,8 +87,12 @@ def test_a_document_that_shares_the_original_keeps_it_and_is_no_leftover(quoth: 
     words = "Two files hold exactly these very same words about the tide tables of March."
     one, other = added(quoth, folder_of, "one.txt", words), added(quoth, folder_of, "other.txt", words)
     quoth.catalog.remove(one)
+    *_, answer = quoth.ask("What do two files hold about the tide tables of March?", LOCAL)
+    assert isinstance(answer, Answer) and "tide tables of March" in answer.text  # as the other document says
     assert looked(quoth, one).clean
     assert quoth.catalog.original(LOCAL, other, 1)[0]
+    quoth.catalog.remove(other)
+    assert looked(quoth, other).clean
 
 
 def test_what_was_never_removed_has_no_proof(quoth: Quoth) -> None:

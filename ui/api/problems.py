@@ -27,6 +27,11 @@ from ingest.errors import (
 
 LOG: Final = logging.getLogger("quoth.api")
 MEDIA_TYPE: Final = "application/problem+json"
+DESCRIBED: Final = "/api/openapi.json"
+WAYS_OUT: Final = {  # for the words of the framework's own errors
+    (404, "Not Found"): f"There is nothing at this address. {DESCRIBED} lists what there is.",
+    (405, "Method Not Allowed"): f"This address is not asked so. {DESCRIBED} lists how.",
+}
 RETRY_AFTER_S: Final = 5
 FULL_RETRY_AFTER_S: Final = 60
 NOT_HERE: Final = ("There is no ", "You have no ")  # what says that the thing named is not there for this reader
@@ -140,6 +145,7 @@ def install(app: FastAPI) -> None:
         assert isinstance(error, RequestValidationError)
         # where and what, never the value: it may be long, or private
         words = "; ".join(f"{'.'.join(str(part) for part in one['loc'])}: {one['msg']}" for one in error.errors()[:5])
+        words = f"The request is not as {DESCRIBED} describes it: {words}."
         return problem(request, 422, "malformed", "caller", words)
 
     @app.exception_handler(HTTPException)
@@ -149,7 +155,8 @@ def install(app: FastAPI) -> None:
             return of_ours(request, _no_room())
         headers = dict(error.headers or {})
         code = {404: "not_found", 405: "not_understood", 413: "too_large"}.get(error.status_code, "http")
-        return problem(request, error.status_code, code, "caller", str(error.detail), headers)
+        words = WAYS_OUT.get((error.status_code, str(error.detail)), str(error.detail))
+        return problem(request, error.status_code, code, "caller", words, headers)
 
     @app.exception_handler(OSError)
     def of_the_machine(request: Request, error: Exception) -> JSONResponse:
