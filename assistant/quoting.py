@@ -68,7 +68,7 @@ class QuotedAnswerer:
         candidates = sentence_candidates(context, search, self.selection)
         sure = confidence(candidates, search)
         if candidates and sure >= self.selection.threshold:
-            meant = [Meant(one.passage, one.hit, one.text, one.score) for one in candidates]
+            meant = [Meant(one.passage, one.hit, one.text, one.score) for one in saying_something(candidates)]
             if choices := rivals(meant, search):
                 yield DraftEnd(model="quoted", confidence=sure, choices=choices)
                 return
@@ -130,8 +130,9 @@ def choose(candidates: Sequence[Candidate], selection: Selection) -> list[Quote]
     """At most three quotes, the best first; a sentence takes neighbours along that score nearly as well."""
     by_place = {(one.hit.chunk, one.at): one for one in candidates}
     chosen: list[Quote] = []
-    best = max((one.score for one in candidates), default=0.0)
-    for candidate in candidates:
+    saying = saying_something(candidates)
+    best = max((one.score for one in saying), default=0.0)
+    for candidate in saying:
         if len(chosen) == MAX_QUOTES or candidate.score < best - selection.keep_within:
             break
         quote = _grown(candidate, by_place, selection)
@@ -146,6 +147,11 @@ def choose(candidates: Sequence[Candidate], selection: Selection) -> list[Quote]
         if squashed(quote.text) not in {squashed(one.text) for one in chosen}:
             chosen.append(quote)
     return chosen
+
+
+def saying_something(candidates: Sequence[Candidate]) -> list[Candidate]:
+    """Without sentences that ask: a question proves nothing, though it may stand before its answer in a quote."""
+    return [one for one in candidates if not one.text.rstrip().endswith(("?", "？"))]
 
 
 def _grown(candidate: Candidate, by_place: Mapping[tuple[ChunkId, int], Candidate], selection: Selection) -> Quote:
@@ -187,12 +193,12 @@ def _sentence(hit: Hit, at: int) -> str:
 
 def confidence(candidates: Sequence[Candidate], search: SearchResult) -> float:
     """How likely the best sentences answer the question, in [0, 1]."""
-    return FITTED.probability(confidence_signals(candidates, search)) if candidates else 0.0
+    return FITTED.probability(confidence_signals(candidates, search)) if saying_something(candidates) else 0.0
 
 
 def confidence_signals(candidates: Sequence[Candidate], search: SearchResult) -> dict[str, float]:
     """What the confidence is made of, of the best candidate."""
-    best = candidates[0]
+    best = (saying_something(candidates) or candidates)[0]
     other = next((one.score for one in candidates if one.hit.chunk != best.hit.chunk), 0.0)
     return signals(
         search,

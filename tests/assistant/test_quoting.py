@@ -69,3 +69,11 @@ def test_the_header_of_a_mail_is_no_answer() -> None:
     mail = "From: Harbour office <harbour@example.com>\nTo: All crews <crews@example.com>\nSubject: Which day the crane moves"
     quote, *_ = quotes("Which day does the crane move?", f"{mail}\n\nThe crane will move to the north quay on 4 May.")
     assert quote.startswith("The crane will move")
+
+
+def test_what_asks_is_no_answer_but_may_stand_before_it() -> None:
+    asks = "Will breakfast be served in the new canteen too?"
+    assert quotes("Is breakfast served in the canteen?", asks) == []
+    answered = f"{asks}\n\nBreakfast is served in the canteen from seven."
+    [quote] = quotes("Is breakfast served in the canteen?", answered)
+    assert quote.endswith("from seven.")
