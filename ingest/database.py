@@ -43,15 +43,25 @@ PROVISION: Final = (
     declare name text;
     begin
         foreach name in array array['quoth_owner', 'quoth_worker', 'quoth_reader'] loop
-            if not exists (select from pg_roles where rolname = name) then
-                execute format('create role %I nologin noinherit', name);
-            end if;
-            if not pg_has_role(current_user, name, 'set') then
-                execute format('grant %I to current_user', name);
-            end if;
+            -- roles are the whole server's: another database of it may be prepared at the same moment
+            begin
+                if not exists (select from pg_roles where rolname = name) then
+                    execute format('create role %I nologin noinherit', name);
+                end if;
+            exception when duplicate_object or unique_violation then null;
+            end;
+            begin
+                if not pg_has_role(current_user, name, 'set') then
+                    execute format('grant %I to current_user', name);
+                end if;
+            exception when unique_violation then null;
+            end;
         end loop;
         if not exists (select from pg_roles where rolname = 'quoth_backup') then
-            create role quoth_backup nologin;
+            begin
+                create role quoth_backup nologin;
+            exception when duplicate_object or unique_violation then null;
+            end;
             begin
                 alter role quoth_backup bypassrls;
             exception when insufficient_privilege then
