@@ -25,14 +25,26 @@ pytestmark = pytest.mark.integration
 PER_MINUTE = 300  # few enough to be used up in a moment
 
 
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def wait_until_ready(port: int, within_s: float = 240) -> None:
+    deadline = time.monotonic() + within_s
+    while True:
+        with contextlib.suppress(httpx.HTTPError):
+            if httpx.get(f"http://127.0.0.1:{port}/api/ready", timeout=5).status_code == 200:
+                return
+        assert time.monotonic() < deadline
+        time.sleep(0.3)
+
+
 @contextlib.contextmanager
 def processes(environ: dict[str, str], count: int) -> Iterator[list[str]]:
     """The addresses of so many `quoth api`."""
-    ports = []
-    for _ in range(count):
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            ports.append(probe.getsockname()[1])
+    ports = [free_port() for _ in range(count)]
     begun = [
         subprocess.Popen(
             [sys.executable, "-m", "ui.command", "api", "--port", str(port)], env=environ, stderr=subprocess.DEVNULL
@@ -40,14 +52,8 @@ def processes(environ: dict[str, str], count: int) -> Iterator[list[str]]:
         for port in ports
     ]
     try:
-        deadline = time.monotonic() + 240
         for port in ports:
-            while True:
-                with contextlib.suppress(httpx.HTTPError):
-                    if httpx.get(f"http://127.0.0.1:{port}/api/ready", timeout=5).status_code == 200:
-                        break
-                assert time.monotonic() < deadline
-                time.sleep(0.3)
+            wait_until_ready(port)
         yield [f"http://127.0.0.1:{port}" for port in ports]
     finally:
         for one in begun:
@@ -250,17 +256,9 @@ def test_what_a_killed_process_had_heard_is_answered_once_by_the_next(
     slack = LoopbackSlack()
     slack.people = {"U1": dict(PERSON)}
     given = {**environ, "QUOTH_SLACK_SIGNING_SECRET": SECRET, "QUOTH_SLACK_BOT_TOKEN": "xoxb-test"}
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     first = subprocess.Popen([sys.executable, "-c", DYING, str(port), slack.url, at], env=given)
-    deadline = time.monotonic() + 240
-    while True:
-        with contextlib.suppress(httpx.HTTPError):
-            if httpx.get(f"http://127.0.0.1:{port}/api/ready", timeout=5).status_code == 200:
-                break
-        assert time.monotonic() < deadline
-        time.sleep(0.3)
+    wait_until_ready(port)
     number = 71 if at == "making" else 72
     asked = event(number, "When does the last tram leave?", direct=True)
     assert post(f"http://127.0.0.1:{port}/api/slack/events", asked).status_code == 200
